@@ -1,0 +1,32 @@
+"""Who a client is, once authenticated, and what it may ask to do."""
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+PUBLISH: Final = "publish"
+SUBSCRIBE: Final = "subscribe"
+RECEIVE: Final = "receive"
+
+ACTIONS: Final = (PUBLISH, SUBSCRIBE, RECEIVE)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The outcome of a successful authentication; what authorisation decides on.
+
+    ``username`` is None for an anonymous client. ``attributes`` is for plugins: claims, groups, certificates.
+    """
+
+    client_id: str
+    username: str | None = None
+    roles: frozenset[str] = frozenset()
+    address: str = ""
+    attributes: dict[str, Any] = field(default_factory=dict, compare=False, hash=False)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An authentication or a publish turned down, with the MQTT 5 reason code and a reason string for the client."""
+
+    reason: int
+    message: str = ""
