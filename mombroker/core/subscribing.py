@@ -1,0 +1,275 @@
+"""SUBSCRIBE and UNSUBSCRIBE: filters bound to queues, retained messages sent, answers after the commit."""
+
+from typing import TYPE_CHECKING
+
+from mombroker.core.barrier import Promise
+from mombroker.core.bindings import Binding
+from mombroker.core.connection import Connection
+from mombroker.core.delivery import is_expired, send_qos0
+from mombroker.core.records import digest, dump
+from mombroker.core.rights import DENIED, UNKNOWN, may, receive_right, wait_for_receive_right
+from mombroker.core.session import Session
+from mombroker.hooks.events import Subscribed, Unsubscribed
+from mombroker.model.identity import SUBSCRIBE as ACTION_SUBSCRIBE
+from mombroker.model.message import Message
+from mombroker.model.queues import SHARED_PREFIX
+from mombroker.model.reasons import (
+    NO_SUBSCRIPTION_EXISTED,
+    NOT_AUTHORIZED,
+    QUOTA_EXCEEDED,
+    SHARED_SUBSCRIPTIONS_NOT_SUPPORTED,
+    SUBSCRIPTION_IDENTIFIERS_NOT_SUPPORTED,
+    SUCCESS,
+    TOPIC_FILTER_INVALID,
+    UNSPECIFIED_ERROR,
+    WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED,
+)
+from mombroker.model.unit import TABLE_SUBSCRIPTION
+from mombroker.mqtt.encoder import encode
+from mombroker.mqtt.errors import ProtocolError
+from mombroker.mqtt.packet_types import V5
+from mombroker.mqtt.packets import SubAck, Subscribe, SubscribeFilter, UnsubAck, Unsubscribe
+from mombroker.mqtt.topics import check_filter, is_wildcard, split_shared
+
+if TYPE_CHECKING:
+    from mombroker.core.engine import Engine
+
+
+def handle_subscribe(engine: "Engine", connection: Connection, session: Session, packet: Subscribe) -> None:
+    """Grant what may be granted; the SUBACK follows the commit of a durable session's subscriptions (MQTT-3.8.4)."""
+    subscription_id = _subscription_id(engine, packet)
+    _check_syntax([wanted.filter for wanted in packet.filters])
+    if engine.hooks.authorizes and not _rights_are_known(engine, connection, packet):
+        connection.held = packet
+        return
+    reasons: list[int] = []
+    late: list[tuple[Message, Binding]] = []
+    connection.holding_back += 1
+    ops = engine.barrier.unit.ops
+    for wanted in packet.filters:
+        reasons.append(_subscribe_one(engine, connection, session, wanted, subscription_id, late))
+    if connection.version != V5:
+        reasons = [UNSPECIFIED_ERROR if reason >= 0x80 else reason for reason in reasons]
+    answer = encode(SubAck(packet.packet_id, reasons, None), connection.version)
+    engine.send_promised(Promise(connection, answer, False, late), engine.barrier.unit.ops != ops)
+
+
+def _subscription_id(engine: "Engine", packet: Subscribe) -> int:
+    properties = packet.properties
+    if properties is None or not properties.subscription_ids:
+        return 0
+    if not engine.limits.subscription_ids_available:
+        raise ProtocolError(SUBSCRIPTION_IDENTIFIERS_NOT_SUPPORTED, "subscription identifiers are switched off")
+    return properties.subscription_ids[0]
+
+
+def _rights_are_known(engine: "Engine", connection: Connection, packet: Subscribe) -> bool:
+    session = connection.session
+    for wanted in packet.filters:
+        right = may(connection, ACTION_SUBSCRIBE, wanted.filter)
+        if right == UNKNOWN:
+            return False
+        if right == DENIED or session is None:
+            continue
+        for message in engine.retained.matching(wanted.filter):
+            if receive_right(engine, session, message.topic) == UNKNOWN:
+                wait_for_receive_right(connection, session, message.topic)
+                return False
+    return True
+
+
+def _subscribe_one(
+    engine: "Engine",
+    connection: Connection,
+    session: Session,
+    wanted: SubscribeFilter,
+    subscription_id: int,
+    late: list[tuple[Message, Binding]],
+) -> int:
+    reason, topic_filter, shared = _check_filter(engine, session, wanted.filter)
+    if reason == SUCCESS and engine.hooks.authorizes and may(connection, ACTION_SUBSCRIBE, wanted.filter) == DENIED:
+        reason = NOT_AUTHORIZED
+    if reason != SUCCESS:
+        engine.log.info("subscription refused", client_id=session.client_id, filter=wanted.filter, reason=reason)
+        return reason
+    qos = min(wanted.qos, engine.limits.maximum_qos)
+    binding = Binding(
+        topic_filter,
+        session.queue,
+        session,
+        qos,
+        wanted.no_local,
+        wanted.retain_as_published,
+        wanted.retain_handling,
+        subscription_id,
+    )
+    is_new = add_subscription(engine, session, wanted.filter, binding, shared)
+    if session.durable:
+        key = engine.key_of(session) + digest(wanted.filter)
+        engine.barrier.unit.put(TABLE_SUBSCRIPTION, key, subscription_record(wanted.filter, binding))
+    engine.event(Subscribed(engine.now, session.identity, wanted.filter, qos))
+    if not shared and (wanted.retain_handling == 0 or wanted.retain_handling == 1 and is_new):
+        _offer_retained(engine, session, binding, late)
+    return qos
+
+
+def _check_syntax(filters: list[str]) -> None:
+    """Raise ProtocolError unless each filter is well-formed; nothing else of such a packet counts (MQTT-4.7.1-1)."""
+    for topic_filter in filters:
+        parts = split_shared(topic_filter)
+        if not check_filter(topic_filter if parts is None else parts[1]):
+            raise ProtocolError(TOPIC_FILTER_INVALID, f"{topic_filter!r} is no topic filter")
+
+
+def _check_filter(engine: "Engine", session: Session, topic_filter: str) -> tuple[int, str, bool]:
+    """(reason, the filter without its share name, whether it is shared)."""
+    limits = engine.limits
+    parts = split_shared(topic_filter)
+    inner = topic_filter if parts is None else parts[1]
+    if inner.count("/") >= limits.max_topic_levels:
+        return TOPIC_FILTER_INVALID, inner, False
+    if parts is not None and not limits.shared_available:
+        return SHARED_SUBSCRIPTIONS_NOT_SUPPORTED, inner, True
+    if not limits.wildcard_available and is_wildcard(inner):
+        return WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED, inner, False
+    if topic_filter not in session.subscriptions and len(session.subscriptions) >= limits.max_subscriptions:
+        return QUOTA_EXCEEDED, inner, False
+    return SUCCESS, inner, parts is not None
+
+
+def add_subscription(engine: "Engine", session: Session, full_filter: str, binding: Binding, shared: bool) -> bool:
+    """Bind a subscription, instead of an earlier one with the same filter. Tells whether it is new."""
+    old = session.subscriptions.get(full_filter)
+    if shared:
+        group = engine.shared_group(full_filter, binding.filter, session)
+        binding.queue = group.queue
+        group.join(binding)
+        if old is None:
+            engine.statistics.shared_subscriptions += 1
+            if session.groups is None:
+                session.groups = []
+            session.groups.append(group)
+        if session.connection is not None:
+            group.attach()
+    else:
+        if old is not None:
+            engine.router.unbind(old)
+        engine.router.bind(binding)
+    session.subscriptions[full_filter] = binding
+    if old is None:
+        engine.statistics.subscriptions += 1
+    return old is None
+
+
+def remove_subscription(engine: "Engine", session: Session, full_filter: str) -> bool:
+    """Unbind a subscription. Tells whether there was one."""
+    binding = session.subscriptions.pop(full_filter, None)
+    if binding is None:
+        return False
+    engine.statistics.subscriptions -= 1
+    if full_filter.startswith(SHARED_PREFIX):
+        engine.statistics.shared_subscriptions -= 1
+        engine.leave_group(full_filter, session)
+    else:
+        engine.router.unbind(binding)
+    return True
+
+
+def subscription_record(full_filter: str, binding: Binding) -> bytes:
+    """A subscription as the store keeps it."""
+    return dump(
+        {
+            "filter": full_filter,
+            "qos": binding.qos,
+            "no_local": binding.no_local,
+            "retain_as_published": binding.retain_as_published,
+            "retain_handling": binding.retain_handling,
+            "id": binding.subscription_id,
+        }
+    )
+
+
+def _offer_retained(engine: "Engine", session: Session, binding: Binding, late: list[tuple[Message, Binding]]) -> None:
+    """Queue the retained messages that match; those of QoS 0 follow the SUBACK (MQTT-3.3.1-9 to -11)."""
+    for message in engine.retained.matching(binding.filter):
+        if is_expired(message, 0.0, engine.now):
+            continue
+        if receive_right(engine, session, message.topic) == DENIED:
+            continue
+        qos = min(message.qos, binding.qos)
+        if qos == 0:
+            late.append((message, binding))
+        elif session.queue.has_room(message.size()):
+            after = engine.barrier.number if qos == 2 and session.durable and not engine.barrier.lazy else 0
+            copy = _own_copy(message)
+            session.offer(copy, qos, True, binding.encoded_id, after)
+        else:
+            engine.dropped(session.queue.spec.name, message.topic, "overflow", 1)
+
+
+def _own_copy(message: Message) -> Message:
+    """A message apart from the retained one, so that neither's place in the store is mistaken for the other's."""
+    return Message(
+        message.topic,
+        message.payload,
+        message.qos,
+        True,
+        message.properties,
+        message.published_at,
+        message.expires_at,
+        message.publisher,
+        message.topic_bytes,
+    )
+
+
+def release_deliveries(connection: Connection, retained: list[tuple[Message, Binding]]) -> None:
+    """The SUBACK or UNSUBACK is on its way: the retained messages of QoS 0 follow, and the queue goes on."""
+    connection.holding_back -= 1
+    session = connection.session
+    if session is None or session.connection is not connection:
+        return
+    if retained:
+        connection.late = connection.late + retained if connection.late is not None else retained
+        send_late_retained(connection)
+    session.pump_all()
+
+
+def send_late_retained(connection: Connection) -> None:
+    """Send retained messages of QoS 0 as fast as the client takes them: none is lost for being many.
+
+    One that was replaced meanwhile is left out, since its successor may have been sent already.
+    """
+    late = connection.late
+    session = connection.session
+    if late is None or session is None:
+        return
+    engine = connection.engine
+    sent = 0
+    while sent < len(late) and connection.takes_deliveries():
+        if connection.out_bytes * 2 > engine.limits.max_out_buffer:
+            connection.starved = True
+            break
+        message, binding = late[sent]
+        sent += 1
+        if engine.retained.get(message.topic) is message and not is_expired(message, 0.0, engine.now):
+            send_qos0(session, connection, message, True, binding.encoded_id, engine.now)
+    connection.late = late[sent:] or None
+
+
+def handle_unsubscribe(engine: "Engine", connection: Connection, session: Session, packet: Unsubscribe) -> None:
+    """Remove subscriptions; the UNSUBACK follows the commit (MQTT-3.10.4)."""
+    _check_syntax(packet.filters)
+    reasons: list[int] = []
+    connection.holding_back += 1
+    ops = engine.barrier.unit.ops
+    for topic_filter in packet.filters:
+        if remove_subscription(engine, session, topic_filter):
+            reasons.append(SUCCESS)
+            if session.durable:
+                key = engine.key_of(session) + digest(topic_filter)
+                engine.barrier.unit.delete(TABLE_SUBSCRIPTION, key)
+            engine.event(Unsubscribed(engine.now, session.identity, topic_filter))
+        else:
+            reasons.append(NO_SUBSCRIPTION_EXISTED)
+    answer = encode(UnsubAck(packet.packet_id, reasons, None), connection.version)
+    engine.send_promised(Promise(connection, answer, False, []), engine.barrier.unit.ops != ops)

@@ -1,0 +1,94 @@
+"""A restart over the real store: what a crash leaves on disk is what comes back."""
+
+from pathlib import Path
+
+import pytest
+
+from mombroker.mqtt import Ack
+from mombroker.mqtt.packet_types import PUBREC
+from mombroker_storage.lmdb_store.store import LmdbStore
+
+from .world import FOREVER, Client, World
+
+
+class DiskWorld(World):
+    """A world over an LMDB directory, opened anew after each crash."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.disk = LmdbStore(directory)
+        super().__init__(store=self.disk)  # type: ignore[arg-type]
+
+    def _finish_commit(self) -> None:
+        unit = self.unit
+        assert unit is not None
+        self.unit = None
+        self.disk.commit(unit).result(10)
+        self.engine.committed(None)
+
+    def crash(self, after_write: bool = False) -> None:
+        self.disk.close()
+        self.disk = LmdbStore(self.directory)
+        self.store = self.disk  # type: ignore[assignment]
+        super().crash()
+
+
+def back(client: Client) -> None:
+    client.connect(clean=False, session_expiry=FOREVER)
+
+
+@pytest.mark.conforms("MQTT-4.1.0-1", "MQTT-4.1.0-2")
+def test_sessions_messages_and_what_is_in_flight_come_back_from_disk(tmp_path: Path) -> None:
+    world = DiskWorld(tmp_path)
+    try:
+        subscriber, publisher = world.client("sub"), world.client("pub")
+        for client in (subscriber, publisher):
+            back(client)
+        subscriber.subscribe("t/#", qos=2, id=9)
+        subscriber.subscribe("$share/g/s/#", qos=2)
+        subscriber.auto = False
+        for number in range(3):
+            publisher.publish("t/x", str(number), 2)
+        publisher.publish("s/x", "shared", 2)
+        publisher.publish("t/r", "retained", 1, retain=True)
+        first = subscriber.publishes()
+        subscriber.send(Ack(PUBREC, first[0].packet_id))
+        world.crash()
+        subscriber.auto = True
+        back(subscriber)
+        assert sorted(subscriber.payloads()) == ["0", "1", "2", "retained", "retained", "shared"]
+        assert all(packet.dup for packet in subscriber.publishes())
+        assert {packet.packet_id for packet in subscriber.publishes()} == {packet.packet_id for packet in first[1:]}
+        world.crash()
+        back(subscriber)
+        assert subscriber.payloads() == []
+        late = world.client("late")
+        late.connect()
+        late.subscribe("t/r")
+        assert late.payloads() == ["retained"]
+    finally:
+        world.disk.close()
+
+
+def test_a_large_backlog_with_shared_bodies_comes_back_from_disk_in_order(tmp_path: Path) -> None:
+    world = DiskWorld(tmp_path)
+    try:
+        readers = [world.client(name) for name in ("one", "two")]
+        for reader in readers:
+            back(reader)
+            reader.subscribe("t", qos=1)
+            reader.cut()
+        publisher = world.client("pub")
+        publisher.connect()
+        sent = [f"{number}" + "x" * 300 for number in range(3000)]
+        for text in sent:
+            publisher.publish("t", text, 1, run=False)
+        world.run()
+        world.crash()
+        for reader in readers:
+            back(reader)
+            assert reader.payloads() == sent
+        world.crash()
+        assert [queue.count for queue in world.engine.queues_by_id.values()] == [0, 0]
+    finally:
+        world.disk.close()
