@@ -1,0 +1,53 @@
+"""Let clients in without asking who they are: by default those on this machine only.
+
+It is asked after every other authentication plugin. What a client says its name is, is not believed: its identity has
+no username, so that rules for a user never apply to it.
+"""
+
+import ipaddress
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from mombroker.hooks import ConnectRequest, PluginContext, hookimpl
+from mombroker.model.identity import Identity
+
+
+class AnonymousSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[plugins.anonymous]``"""
+
+    allow: Annotated[
+        Literal["loopback", "any"],
+        Meta(description="Who is let in: clients on this machine (`loopback`), or everybody who can reach it (`any`)."),
+    ] = "loopback"
+
+
+class Anonymous:
+    """The plugin ``anonymous``."""
+
+    Settings = AnonymousSettings
+
+    def __init__(self, settings: AnonymousSettings, context: PluginContext) -> None:
+        self._settings = settings
+
+    @property
+    def accepts_strangers(self) -> bool:
+        """Whether the operator has said that everybody may come in; the broker then listens on any address."""
+        return self._settings.allow == "any"
+
+    @hookimpl(trylast=True)
+    def mombroker_authenticate(self, request: ConnectRequest) -> Identity | None:
+        """Everybody, or everybody on this machine, is nobody in particular."""
+        if not self.accepts_strangers and not is_loopback(request.address):
+            return None
+        return Identity(request.client_id, username=None, address=request.address)
+
+
+def is_loopback(address: str) -> bool:
+    """Whether a connection comes from this machine. No, if its address is not known."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    return bool((mapped or parsed).is_loopback)

@@ -1,0 +1,99 @@
+"""Passwords and their argon2id hashes.
+
+Hashing is meant to be slow, so it is done in a few threads of its own: logins wait for each other, the broker does
+not wait for them. A client that reconnects is recognised from memory for a while, by a keyed digest that is worth
+nothing outside this process.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from argon2 import PasswordHasher, Type
+from argon2.exceptions import InvalidHashError, VerificationError
+
+T = TypeVar("T")
+
+
+class Passwords:
+    """Makes and checks hashes. ``close`` it when done."""
+
+    def __init__(self, time_cost: int = 2, memory_kib: int = 19_456, parallelism: int = 1, threads: int = 2) -> None:
+        self._hasher = PasswordHasher(time_cost, memory_kib, parallelism, type=Type.ID)
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="mombroker-password")
+        self._decoy: str | None = None
+
+    async def hash(self, password: bytes) -> str:
+        """The hash of a new password."""
+        return await self._in_thread(lambda: self._hasher.hash(password))
+
+    async def matches(self, hash: str, password: bytes) -> bool:
+        """Whether this is the password; not, if the hash cannot be read."""
+        return await self._in_thread(lambda: self._matches(hash, password))
+
+    async def matches_nobody(self, password: bytes) -> None:
+        """Take as long as :meth:`matches` does, so that nobody learns from the time which users there are."""
+        await self._in_thread(lambda: self._matches(self.decoy(), password))
+
+    def decoy(self) -> str:
+        """The hash of a password that nobody knows. Slow the first time."""
+        if self._decoy is None:
+            self._decoy = self._hasher.hash(secrets.token_bytes(32))
+        return self._decoy
+
+    async def prepare(self) -> None:
+        """Do what is slow the first time."""
+        await self._in_thread(self.decoy)
+
+    def is_outdated(self, hash: str) -> bool:
+        """Whether a hash was made with other parameters than are set now."""
+        return self._hasher.check_needs_rehash(hash)
+
+    def close(self) -> None:
+        """Give up what has not begun yet."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _matches(self, hash: str, password: bytes) -> bool:
+        try:
+            return self._hasher.verify(hash, password)
+        except (VerificationError, InvalidHashError):
+            return False
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        # A client whose time budget is over is cancelled here, and its turn goes to the next one.
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+class Recognised:
+    """Logins that succeeded lately. Holds no password, only digests under a key that dies with the process."""
+
+    def __init__(self, seconds: float, size: int = 10_000, clock: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
+        self._size = size
+        self._clock = clock
+        self._key = secrets.token_bytes(32)
+        self._until: dict[bytes, float] = {}
+
+    def knows(self, hash: str, password: bytes) -> bool:
+        """Whether this password was found to be the one behind this hash, not too long ago."""
+        until = self._until.get(self._digest(hash, password))
+        return until is not None and until > self._clock()
+
+    def remember(self, hash: str, password: bytes) -> None:
+        """The password is the one behind this hash, as was just found out the slow way."""
+        if self._seconds <= 0:
+            return
+        while len(self._until) >= self._size:
+            del self._until[next(iter(self._until))]
+        digest = self._digest(hash, password)
+        self._until.pop(digest, None)
+        self._until[digest] = self._clock() + self._seconds
+
+    def _digest(self, hash: str, password: bytes) -> bytes:
+        # The hash holds a salt of its own, so that it stands for the user and for this very password of the user.
+        return hmac.digest(self._key, hash.encode() + b"\0" + password, hashlib.sha256)
