@@ -1,0 +1,5 @@
+"""Floor 5: sockets. A listener accepts connections and feeds their bytes to the runtime."""
+
+from mombroker.listeners.tcp import TcpListener
+
+__all__ = ["TcpListener"]

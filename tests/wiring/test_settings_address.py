@@ -1,0 +1,42 @@
+"""HOST:PORT."""
+
+import pytest
+
+from mombroker.model.errors import ConfigurationError
+from mombroker.wiring.settings import Address, parse_address
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:1883", Address("127.0.0.1", 1883)),
+        ("broker.example:0", Address("broker.example", 0)),
+        ("[::1]:1883", Address("::1", 1883)),
+        ("[::]:65535", Address("::", 65535)),
+        ("[fe80::1%eth0]:1883", Address("fe80::1%eth0", 1883)),
+    ],
+)
+def test_an_address_is_read_and_written_the_same_way(text, address):
+    assert parse_address(text) == address
+    assert str(address) == text
+
+
+@pytest.mark.parametrize("text", ["", "1883", ":1883", "host", "host:", "host:x", "::1:1883", "[::1]", "a b:1", "h:-1"])
+def test_what_is_no_address_is_refused_with_examples(text):
+    with pytest.raises(ConfigurationError, match=r"is not an address: write HOST:PORT, such as 127\.0\.0\.1:1883"):
+        parse_address(text)
+
+
+def test_a_port_above_65535_is_refused():
+    with pytest.raises(ConfigurationError, match="above 65535"):
+        parse_address("host:65536")
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1:1", "127.1.2.3:1", "[::1]:1", "localhost:1", "LocalHost:1"])
+def test_an_address_of_this_machine_alone_is_known_as_such(text):
+    assert parse_address(text).is_loopback
+
+
+@pytest.mark.parametrize("text", ["0.0.0.0:1", "[::]:1", "10.0.0.1:1", "localhost.example:1", "[fe80::1%lo]:1"])
+def test_any_other_address_may_be_reached_from_elsewhere(text):
+    assert not parse_address(text).is_loopback
