@@ -1,0 +1,122 @@
+# make run    set up and start a broker on 127.0.0.1:1883 with its data in ./data
+# make test   everything that has to hold: format, lint, types, and the tests compiled and interpreted
+# make help   the rest
+
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	command -v $$python >/dev/null 2>&1 && $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	&& { echo $$python; break; }; done)
+DATA ?= ./data
+ARGS ?=
+PYTEST_ARGS ?=
+BENCH_ARGS ?=
+# Tests that run side by side.
+JOBS ?= 2
+
+# The compiled build, also for `make run`; and the same files interpreted.
+VENV := .venv
+PURE := .venv-pure
+
+PIP := bin/python -m pip --disable-pip-version-check --quiet
+SOURCES := pyproject.toml setup.py README.md LICENSE \
+	$(shell find mombroker plugins storage -name '*.py' -o -name py.typed 2>/dev/null)
+# Without build isolation the pinned tools of requirements/build.txt do the building. What an earlier build left in
+# build/lib would be installed again, deleted modules too.
+INSTALL := install --no-deps --no-build-isolation --force-reinstall .
+FORGET := rm -rf build/lib build/lib.* build/bdist.*
+
+# What the shell has on its import path is no part of a test.
+unexport PYTHONPATH
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help run test lint format docs conformance lock clean python test-compiled test-interpreted bench bench-setup
+
+help:
+	@echo 'make run                  start a broker; ARGS="--mqtt 127.0.0.1:1884" adds options, DATA=DIR moves its data'
+	@echo 'make test                 format, lint, types, tests compiled and interpreted'
+	@echo 'make test-compiled        only these tests; PYTEST_ARGS="tests/cli -x" narrows them down'
+	@echo 'make test-interpreted     the same on the interpreted build'
+	@echo 'make lint, make format    check; repair what can be repaired'
+	@echo 'make bench-setup          install the brokers that make bench compares (the Debian packages as root only)'
+	@echo 'make bench                measure and write docs/performance.md; BENCH_ARGS="--quick" or other options do not'
+	@echo 'make docs                 write the generated parts of docs/ anew'
+	@echo 'make lock                 write requirements/ anew from the ranges in pyproject.toml'
+	@echo 'make clean                remove what make has made; ./data stays'
+
+run: $(VENV)/.installed
+	$(VENV)/bin/mombroker serve --data $(DATA) $(ARGS)
+
+test: lint test-compiled test-interpreted
+
+lint: $(VENV)/.tools
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+format: $(VENV)/.tools
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+# The script pytest, and not `python -m pytest`: that one would put the checkout before the installed package. A test
+# in tests/packaging makes sure.
+test-compiled: $(VENV)/.tools $(VENV)/.compiled
+	EXPECT_COMPILED=1 $(VENV)/bin/pytest -n $(JOBS) $(PYTEST_ARGS)
+
+test-interpreted: $(PURE)/.tools $(PURE)/.installed
+	EXPECT_COMPILED=0 $(PURE)/bin/pytest -n $(JOBS) $(PYTEST_ARGS)
+
+docs: conformance $(VENV)/.installed
+	$(VENV)/bin/python -m mombroker.wiring.settings_page docs/configuration.md
+
+bench-setup: $(VENV)/.tools $(VENV)/.installed $(PURE)/.installed
+	bench/setup.sh
+
+# Only a whole run makes the page.
+bench: $(VENV)/.tools $(VENV)/.installed $(PURE)/.installed
+	$(VENV)/bin/python -m bench \
+		$(or $(BENCH_ARGS),--json bench/results/latest.json --page docs/performance.md)
+
+conformance: $(VENV)/.made
+	$(VENV)/bin/python tests/conformance_page.py docs/conformance.md
+
+lock: $(VENV)/.made
+	$(VENV)/bin/python requirements/lock.py
+
+clean:
+	rm -rf $(VENV) $(PURE) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find mombroker plugins storage tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+python:
+	@echo $(PYTHON)
+
+$(VENV)/.made $(PURE)/.made:
+	@test -n '$(PYTHON)' || { \
+		echo 'mombroker needs Python 3.11 or newer, and none was found; on Debian: apt-get install python3'; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo '$(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv'; exit 1; }
+	$(PYTHON) -m venv --clear $(@D)
+	@touch $@
+
+$(VENV)/.needs $(PURE)/.needs: %/.needs: %/.made requirements/run.txt requirements/build.txt
+	$(@D)/$(PIP) install -r requirements/run.txt -r requirements/build.txt
+	@touch $@
+
+$(VENV)/.tools $(PURE)/.tools: %/.tools: %/.needs requirements/test.txt requirements/bench.txt
+	$(@D)/$(PIP) install -r requirements/bench.txt
+	@touch $@
+
+# Compiled where there is a C compiler, otherwise interpreted.
+$(VENV)/.installed: $(VENV)/.needs $(SOURCES)
+	@$(FORGET)
+	$(VENV)/$(PIP) $(INSTALL)
+	@touch $@
+
+# Compiled, or an error.
+$(VENV)/.compiled: $(VENV)/.needs $(SOURCES)
+	@$(FORGET)
+	MOMBROKER_COMPILE=1 $(VENV)/$(PIP) $(INSTALL)
+	@touch $@ $(VENV)/.installed
+
+$(PURE)/.installed: $(PURE)/.needs $(SOURCES)
+	@$(FORGET)
+	MOMBROKER_COMPILE=0 $(PURE)/$(PIP) $(INSTALL)
+	@touch $@
