@@ -1,0 +1,31 @@
+"""The real thing, small: the harness measures the broker that is installed here."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.timeout(110)
+def test_a_short_run_measures_the_installed_broker_without_a_fault(tmp_path):
+    pytest.importorskip("matplotlib")
+    program = Path(sys.prefix) / "bin" / "mombroker"
+    said = subprocess.run([program, "version"], check=True, capture_output=True, text=True).stdout
+    broker = "mombroker-fsync" if "(compiled)" in said else "mombroker-fsync-interpreted"
+    command = [sys.executable, "-m", "bench", "--quick", "--seconds", "0.3", "--broker", broker]
+    places = ["--venv", sys.prefix, "--pure-venv", sys.prefix, "--data", str(tmp_path / "data")]
+    chosen = [part for name in ("qos0-64", "qos1-64", "qos2-64", "offline") for part in ("--scenario", name)]
+    results = ["--json", str(tmp_path / "run.json")]
+    done = subprocess.run(
+        [*command, *places, *chosen, *results], cwd=ROOT, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    measured = json.loads((tmp_path / "run.json").read_text())["measurements"]
+    assert {item["scenario"] for item in measured} >= {"qos0-64", "qos1-64", "qos2-64", "offline"}
+    for item in measured:
+        assert item["values"]["rate"] > 0 and not item["faults"], item
+    assert (tmp_path / "run.md").exists() and not list((tmp_path / "data").iterdir())
