@@ -11,11 +11,13 @@ ROOT = Path(__file__).parents[2]
 FLOORS = {
     "mombroker.model": 1,
     "mombroker.hooks": 1,
+    "mombroker.operations": 1,
     "mombroker.mqtt": 2,
     "mombroker.core": 3,
     "mombroker.wiring": 4,
     "mombroker.listeners": 5,
     "mombroker.api": 5,
+    "mombroker.client": 2,
     "mombroker.cli": 6,
     "mombroker.broker": 6,
     "mombroker.__main__": 6,
