@@ -9,11 +9,13 @@ the unit is handed over when its interval has passed.
 import struct
 from typing import TYPE_CHECKING, Final
 
+from mypy_extensions import mypyc_attr
+
 from mombroker.core.queue import Queue, Ref
 from mombroker.core.records import digest, queue_record
 from mombroker.model.errors import StoreFull
 from mombroker.model.message import Message
-from mombroker.model.unit import TABLE_INFLIGHT, TABLE_QUEUE, TABLE_RETAINED, TABLE_TALLY, Unit
+from mombroker.model.unit import TABLE_DEDUP, TABLE_INFLIGHT, TABLE_QUEUE, TABLE_RETAINED, TABLE_TALLY, Unit
 
 if TYPE_CHECKING:
     from mombroker.core.bindings import Binding
@@ -42,14 +44,33 @@ class Promise:
         self.retained: list[tuple[Message, Binding]] | None = retained
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Outcome:
+    """Whoever has to know what has become of a unit: exactly one of its methods is called, once.
+
+    ``carried``: when the store has no room for the unit, what this one waits for is carried over to the next, and so
+    is this one; otherwise it is told of the refusal.
+    """
+
+    def __init__(self, carried: bool) -> None:
+        self.carried: bool = carried
+
+    def kept(self) -> None:
+        """The unit is on disk."""
+
+    def refused(self) -> None:
+        """The store had no room for the unit: its messages were taken back."""
+
+
 class Waiting:
     """What has to happen once a unit is on disk."""
 
-    __slots__ = ("acks", "promises", "queues", "sessions", "sendable", "retained")
+    __slots__ = ("acks", "promises", "outcomes", "queues", "sessions", "sendable", "retained")
 
     def __init__(self) -> None:
         self.acks: list[tuple[Connection, list[int]]] = []
         self.promises: list[Promise] = []
+        self.outcomes: list[Outcome] = []
         self.queues: list[tuple[Queue, int]] = []
         self.sessions: list[Session] = []
         self.sendable: list[tuple[Session, Ref]] = []
@@ -74,6 +95,7 @@ class Barrier:
         self._queues: list[Queue] = []
         self._sessions: list[Session] = []
         self._promises: list[Promise] = []
+        self._outcomes: list[Outcome] = []
         self._sendable: list[tuple[Session, Ref]] = []
         self._retained: list[tuple[str, Message | None]] = []
 
@@ -97,7 +119,7 @@ class Barrier:
         """Whether nothing is waiting to be written, or for what is being written."""
         if self.handed is not None or self.unit.writes or self._sessions:
             return False
-        return not (self._connections or self._queues or self._promises or self._sendable)
+        return not (self._connections or self._queues or self._promises or self._outcomes or self._sendable)
 
     def is_clean(self) -> bool:
         """Whether the open unit has nothing to write."""
@@ -123,6 +145,10 @@ class Barrier:
         """Keep a packet until the open unit is on disk."""
         self._promises.append(promise)
 
+    def tell(self, outcome: Outcome) -> None:
+        """Tell somebody what becomes of the open unit."""
+        self._outcomes.append(outcome)
+
     def retain(self, message: Message, before: Message | None) -> None:
         """Store a retained message; ``before`` is what its topic had, should the store refuse the unit."""
         self.unit.put(TABLE_RETAINED, digest(message.topic), message.body())
@@ -143,7 +169,8 @@ class Barrier:
         if self.refusing:
             return self.retry
         if self.unit.writes == 0 and not self._sessions:
-            return bool(self._connections or self._promises or self._sendable or self._queues)
+            waits = self._connections or self._promises or self._outcomes or self._sendable or self._queues
+            return bool(waits)
         return not self.lazy or self.due
 
     def hand_over(self) -> Unit:
@@ -164,6 +191,7 @@ class Barrier:
             waiting.acks.append((connection, connection.acks))
             connection.acks = []
         waiting.promises = self._promises
+        waiting.outcomes = self._outcomes
         waiting.sessions = self._sessions
         waiting.sendable = self._sendable
         waiting.retained = self._retained
@@ -181,6 +209,7 @@ class Barrier:
         self._queues = []
         self._sessions = []
         self._promises = []
+        self._outcomes = []
         self._sendable = []
         self._retained = []
 
@@ -220,6 +249,7 @@ class Barrier:
         self.committed = self.number - 1
         self._carry_over(unit)
         self._promises = waiting.promises + self._promises
+        self._outcomes = [outcome for outcome in waiting.outcomes if outcome.carried] + self._outcomes
         self._sendable = waiting.sendable + self._sendable
         for session in waiting.sessions:
             self.touch_session(session)
@@ -233,7 +263,8 @@ class Barrier:
     def _carry_over(self, old: Unit) -> None:
         unit = self.unit
         for key, value in old.puts.items():
-            is_message = key[0] == TABLE_RETAINED and value is not None
+            # An id is remembered for its message, and that is not kept.
+            is_message = (key[0] == TABLE_RETAINED or key[0] == TABLE_DEDUP) and value is not None
             if key not in unit.puts and not is_message:
                 unit.puts[key] = value
                 unit.writes += 1

@@ -28,6 +28,8 @@ def keep_all(engine: "Engine") -> None:
     for connection, codes in waiting.acks:
         for code in codes:
             connection.send_ack(code)
+    for outcome in waiting.outcomes:
+        outcome.kept()
     for session, ref in waiting.sendable:
         session.send_leased(ref)
     for queue, _ in waiting.queues:
@@ -55,6 +57,9 @@ def refuse_all(engine: "Engine", error: StoreFull) -> None:
     for connection, codes in waiting.acks:
         for code in codes:
             _refuse(engine, connection, code)
+    for outcome in waiting.outcomes:
+        if not outcome.carried:
+            outcome.refused()
     for topic, before in reversed(waiting.retained):
         if not engine.barrier.is_retaining(topic):
             _put_back(engine, topic, before)

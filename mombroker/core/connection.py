@@ -26,6 +26,10 @@ CLOSED: Final = 4
 
 TURN_BYTES: Final = 1024 * 1024
 
+LONGEST_DETAIL: Final = 500
+ACK_BYTES: Final = 16
+"""What an acknowledgement with a reason string takes besides the string, at the most."""
+
 
 class Connection:
     """The state of a connection that its session does not share. ``blocked`` while packets must wait for an answer."""
@@ -68,6 +72,7 @@ class Connection:
         "alias_out_maximum",
         "exchange",
         "reauthenticating",
+        "details",
         "allowed",
         "asking",
         "held",
@@ -121,6 +126,7 @@ class Connection:
         self.alias_out_maximum: int = 0
         self.exchange: Exchange | None = None
         self.reauthenticating: bool = False
+        self.details: dict[int, str] | None = None
         self.allowed: dict[tuple[str, str], tuple[bool, float]] | None = None
         self.asking: tuple[str, str] | None = None
         self.held: Packet | None = None
@@ -181,8 +187,22 @@ class Connection:
         if reason == SUCCESS or self.version != V5:
             self.send(ack_frame(packet_type, packet_id))
         else:
-            self.send(ack_frame_with_reason(packet_type, packet_id, reason, None))
+            why = self.details.pop(packet_id, None) if reason >= 0x80 and self.details is not None else None
+            self.send(ack_frame_with_reason(packet_type, packet_id, reason, why))
         self.statistics.packets_sent += 1
+
+    def explain(self, packet_id: int, detail: str) -> None:
+        """Send a reason string along with the refusal of a publish, if the client wants any and there is room for it
+        (MQTT-3.1.2-29, MQTT-3.4.2-2)."""
+        asked = self.connect.properties if self.connect is not None else None
+        if asked is not None and asked.request_problem_information == 0:
+            return
+        text = detail[:LONGEST_DETAIL]
+        if self.max_packet_size and len(text.encode()) + ACK_BYTES > self.max_packet_size:
+            return
+        if self.details is None:
+            self.details = {}
+        self.details[packet_id] = text
 
     def flush(self) -> None:
         """Hand everything that was sent in this turn to the transport, in one write."""

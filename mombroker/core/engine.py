@@ -4,13 +4,15 @@ One *turn* is everything that arrived at once: chunks are fed, then ``end_turn``
 and every connection's bytes to its transport. Whoever drives it sets ``now`` (Unix seconds, never going back) first.
 """
 
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from mombroker.core import closing, connecting, inbound, sessions
 from mombroker.core.barrier import QUEUE_KEY, Barrier, Promise
 from mombroker.core.commits import keep, keep_all, refuse_all
 from mombroker.core.connection import CLOSED, OPEN, Connection
 from mombroker.core.limits import Limits
+from mombroker.core.named.registry import NamedQueues
+from mombroker.core.named.requests import Requests
 from mombroker.core.ports import Hooks, Outside, Transport
 from mombroker.core.publishing import Run, retained_due
 from mombroker.core.queue import NO_MESSAGE, PAGE_BYTES, PAGE_RECORDS, Consumer, Queue, Ref
@@ -23,7 +25,19 @@ from mombroker.core.statistics import Statistics
 from mombroker.core.subscribing import send_late_retained
 from mombroker.core.sweep import SWEEP_SECONDS, Sweep
 from mombroker.core.sys_topics import SysTopics
-from mombroker.core.timers import COMMIT_DUE, DROP_LOG, RETAINED_EXPIRY, RETRY, SESSION_EXPIRY, SWEEP, SYS, WILL, Timers
+from mombroker.core.timers import (
+    COMMIT_DUE,
+    DROP_LOG,
+    NAMED,
+    REQUEST,
+    RETAINED_EXPIRY,
+    RETRY,
+    SESSION_EXPIRY,
+    SWEEP,
+    SYS,
+    WILL,
+    Timers,
+)
 from mombroker.hooks.events import Event, MessageDropped, QueueCreated, QueueDeleted
 from mombroker.model.errors import StoreFull
 from mombroker.model.message import Message, message_from_body
@@ -77,6 +91,8 @@ class Engine:
         self.feeding: Connection | None = None
         self.restoring_id: int = 0
         self.passes_plainly: bool = False
+        self.named: NamedQueues = NamedQueues(self)
+        self.requests: Requests = Requests(self)
         self.sys_topics: SysTopics = SysTopics(self)
         self.sweep: Sweep = Sweep(self)
         self._last_id: int = epoch << 32
@@ -164,6 +180,11 @@ class Engine:
     def disconnect(self, connection: Connection, reason: int, detail: str) -> None:
         """Close a connection with a reason code."""
         closing.disconnect(self, connection, reason, detail)
+        self.wake()
+
+    def publish(self, message: Message) -> None:
+        """Publish a message of the broker's own."""
+        closing.publish_own(self, message)
         self.wake()
 
     # -- turns
@@ -261,6 +282,10 @@ class Engine:
             self.barrier.retry = True
         elif kind == DROP_LOG:
             self._log_drops()
+        elif kind == NAMED:
+            self.named.due(subject)
+        elif kind == REQUEST:
+            self.requests.sweep()
         else:
             self._commit_timer = False
             self.barrier.due = True
@@ -351,6 +376,7 @@ class Engine:
             queue.count -= count
             self.log.error("damaged message set aside", queue=queue.spec.name, detail=damage.detail)
             self.dropped(queue.spec.name, "", "damaged", count)
+            queue.consumer.revoked(queue, set(range(damage.first, damage.last + 1)))
         if queue.stale:
             queue.stale = False
         else:
@@ -377,7 +403,7 @@ class Engine:
 
     def drop_ref(self, ref: Ref, cause: str) -> None:
         """Drop a message that a queue has given up."""
-        ref.queue.settle(self.barrier, ref)
+        ref.queue.consumer.settled(self.barrier, ref)
         self.dropped(ref.queue.spec.name, ref.message.topic, cause, 1)
 
     def dropped(self, target: str, topic: str, cause: str, count: int) -> None:
@@ -431,10 +457,6 @@ class Engine:
             self.delete_queue(group.queue)
         else:
             group.pump(group.queue)
-
-    def group_of(self, queue: Queue) -> SharedGroup:
-        """The group that consumes a shared queue."""
-        return cast(SharedGroup, queue.consumer)
 
     def may_receive(self, session: Session, topic: str) -> bool:
         """Whether a session may be sent messages of a topic, as far as is known."""

@@ -45,6 +45,12 @@ class Limits:
     """Unsent bytes of one connection; beyond them QoS 0 is dropped and QoS 1 and 2 wait in the queue."""
     max_unit_bytes: int = 16_777_216
     """Bytes waiting for the committer; beyond them publishers are not read from until it has caught up."""
+    queues_per_user: int = 1000
+    """Named queues and services that one user may have (0: no limit)."""
+    messages_per_user: int = 0
+    """Messages in all named queues of one user together (0: no limit)."""
+    bytes_per_user: int = 0
+    """The bytes of these (0: no limit)."""
     sys_interval: int = 10
     """Seconds between publications of the $SYS topics (0: none)."""
     auth_cache_seconds: float = 60.0

@@ -15,6 +15,7 @@ from mombroker.model.identity import Identity, Refusal
 from mombroker.model.message import Message
 from mombroker.model.queues import Overflow, QueuePolicy, QueueSpec
 from mombroker.model.unit import Unit
+from mombroker.mqtt.packets import Publish
 
 if TYPE_CHECKING:
     from mombroker.core.queue import Queue, Ref
@@ -57,9 +58,14 @@ class Hooks:
         """Begin an enhanced authentication; None: no plugin knows the method."""
         return None
 
-    def authorize(self, identity: Identity, action: str, resource: str, answer: Callable[[bool], None]) -> bool | None:
-        """The decision if it is there at once; None: ``answer`` will be called with it later, exactly once."""
-        return True
+    def authorize(
+        self, identity: Identity, action: str, resource: str, answer: Callable[[bool], None], default: bool = True
+    ) -> bool | None:
+        """The decision if it is there at once; None: ``answer`` will be called with it later, exactly once.
+
+        ``default`` is what counts if no plugin has an opinion.
+        """
+        return default
 
     def queue_policy(self, queue: QueueSpec, answer: Callable[[QueuePolicy], None]) -> QueuePolicy:
         """The policy of a new queue. When a hook has to wait, the default is returned and ``answer`` called later."""
@@ -127,6 +133,11 @@ class Outside:
     def read_lease(self, session: "Session", ref: "Ref") -> None:
         """Read one message again; ``Engine.lease_loaded`` is called with it later, never at once."""
         raise NotImplementedError
+
+    def operate(self, session: "Session", operation: str, packet: Publish) -> bool:
+        """Carry out an operation of the native API for an MQTT client; its answer is published to the packet's Response
+        Topic, later. False: there is no such operation here."""
+        return False
 
     def request_turn(self) -> None:
         """Have ``Engine.end_turn`` called once the packets at hand have been handled."""

@@ -4,24 +4,26 @@ Plain QoS 0 publishes that follow each other in one chunk, to one topic, form a 
 a receiver speaks the publisher's protocol version, the very bytes are passed on.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from mypy_extensions import i64
 
+from mombroker.core.acknowledging import acknowledge, refuse
 from mombroker.core.bindings import Binding
 from mombroker.core.connection import OPEN, Connection
 from mombroker.core.delivery import is_expired, send_qos0
+from mombroker.core.named.topics import carry_out, check_reserved, is_queue_topic
+from mombroker.core.overflow import make_room
+from mombroker.core.queue import Source
 from mombroker.core.records import digest
 from mombroker.core.rights import ALLOWED, DENIED, check_receivers, may_publish
-from mombroker.core.router import Route, one_per_queue
+from mombroker.core.router import RESERVED, Route, one_per_queue
 from mombroker.core.session import Session
 from mombroker.core.timers import RETAINED_EXPIRY
-from mombroker.hooks.events import PublishRefused
 from mombroker.model.identity import Refusal
 from mombroker.model.message import Message
 from mombroker.model.queues import Overflow
 from mombroker.model.reasons import (
-    NO_MATCHING_SUBSCRIBERS,
     NOT_AUTHORIZED,
     PAYLOAD_FORMAT_INVALID,
     PROTOCOL_ERROR,
@@ -32,13 +34,12 @@ from mombroker.model.reasons import (
     SUCCESS,
     TOPIC_ALIAS_INVALID,
     TOPIC_NAME_INVALID,
-    reason_name,
 )
 from mombroker.model.unit import TABLE_RETAINED
 from mombroker.mqtt.decoder import Decoder
 from mombroker.mqtt.encoder import publish_frame
 from mombroker.mqtt.errors import ProtocolError
-from mombroker.mqtt.packet_types import PUBACK, PUBREC, V5, V311
+from mombroker.mqtt.packet_types import PUBREC, V5, V311
 from mombroker.mqtt.packets import Publish
 from mombroker.mqtt.topics import check_name
 
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     from mombroker.core.engine import Engine
 
 SHARED_BODY_BYTES: Final = 256
-RESERVED: Final = ("$SYS", "$share", "$queue", "$mom")
 
 
 class Run:
@@ -80,7 +80,7 @@ def handle_publish(engine: "Engine", connection: Connection, packet: Publish) ->
             return
         if run.route is not None:
             flush_run(engine)
-        if not engine.hooks.authorizes or _is_cleared(engine, connection, route):
+        if not route.reserved and (not engine.hooks.authorizes or _is_cleared(engine, connection, route)):
             run.route = route
             run.buffer = packet.buffer
             run.start = packet.start
@@ -120,7 +120,7 @@ def route_of(engine: "Engine", topic: bytes) -> Route:
 
 
 def is_reserved(topic: str) -> bool:
-    """Whether a topic belongs to the broker: clients may read it, if anything is there, but not publish to it."""
+    """Whether a topic belongs to the broker."""
     return topic[0] == "$" and topic.split("/", 1)[0] in RESERVED
 
 
@@ -148,10 +148,10 @@ def resolve_alias(engine: "Engine", connection: Connection, packet: Publish) -> 
 def admit(engine: "Engine", connection: Connection, packet: Publish, topic: bytes) -> None:
     """Check the rights, the options and the hooks; then accept. May hold the packet until an answer is there."""
     route = route_of(engine, topic)
-    if is_reserved(route.topic):
-        refuse(engine, connection, packet, route.topic, NOT_AUTHORIZED)
-        return
-    if engine.hooks.authorizes:
+    if route.reserved:
+        if not check_reserved(engine, connection, packet, topic, route):
+            return
+    elif engine.hooks.authorizes:
         right = may_publish(connection, route)
         if right == DENIED:
             refuse(engine, connection, packet, route.topic, NOT_AUTHORIZED)
@@ -173,6 +173,9 @@ def admit(engine: "Engine", connection: Connection, packet: Publish, topic: byte
         return
     if not payload_is_well_formed(packet):
         refuse(engine, connection, packet, route.topic, PAYLOAD_FORMAT_INVALID)
+        return
+    if route.reserved and not is_queue_topic(route.topic):
+        carry_out(engine, connection, session, packet, route)
         return
     message = connection.held_message
     connection.held_message = None
@@ -243,7 +246,7 @@ def make_message(engine: "Engine", connection: Connection, packet: Publish, rout
         route.topic,
         packet.payload(),
         packet.qos,
-        packet.retain,
+        packet.retain and not route.reserved,
         packet.forwarded,
         now,
         expires_at,
@@ -272,40 +275,10 @@ def accept(
         refuse(engine, connection, packet, message.topic, QUOTA_EXCEEDED)
         return
     ops = barrier.unit.ops
-    durable = False
-    if qos == 2:
-        if session.inbound is None:
-            session.inbound = set()
-        session.inbound.add(packet.packet_id)
-        if session.durable:
-            barrier.touch_session(session)
-            durable = True
     if message.retain:
         retain(engine, message)
     matched = distribute(engine, message, route, session)
-    reason = SUCCESS if matched or connection.version != V5 else NO_MATCHING_SUBSCRIBERS
-    durable = durable or barrier.unit.ops != ops
-    barrier.ack(connection, PUBACK if qos == 1 else PUBREC, packet.packet_id, reason, durable)
-
-
-def refuse(engine: "Engine", connection: Connection, packet: Publish, topic: str, reason: int) -> None:
-    """Turn a publish down. A 3.x publisher cannot be told: it gets no acknowledgement, or loses its connection when
-    trying again cannot help (MQTT3-3.3.5-2)."""
-    client_id = connection.client_id()
-    if connection.refusal_logged != reason:
-        # Once per connection and reason: a client that goes on trying must not fill the log.
-        connection.refusal_logged = reason
-        engine.log.info("publish refused", client_id=client_id, topic=topic, reason=reason_name(reason))
-    engine.event(PublishRefused(engine.now, client_id, topic, reason))
-    engine.statistics.publishes_dropped += 1
-    if packet.qos == 0:
-        return
-    if connection.version == V5:
-        engine.barrier.ack(connection, PUBACK if packet.qos == 1 else PUBREC, packet.packet_id, reason, False)
-        return
-    connection.quota_used -= 1
-    if reason != QUOTA_EXCEEDED:
-        raise ProtocolError(reason, f"publish to {topic!r} refused")
+    acknowledge(engine, connection, session, packet, matched, ops)
 
 
 def retain(engine: "Engine", message: Message) -> None:
@@ -332,7 +305,10 @@ def room_everywhere(engine: "Engine", message: Message, route: Route) -> bool:
     size = message.size()
     for target in route.targets:
         queue = target.queue
-        if target.qos and not queue.has_room(size):
+        if target.session is None:
+            if cast(Source, queue.consumer).would_reject(message):
+                return False
+        elif target.qos and not queue.has_room(size):
             if engine.overflow(queue, message) is Overflow.REJECT:
                 return False
     return True
@@ -351,7 +327,7 @@ def distribute(engine: "Engine", message: Message, route: Route, publisher: Sess
     for target in targets:
         session = target.session
         if session is None:
-            offer_shared(engine, target, message, after)
+            cast(Source, target.queue.consumer).offer_routed(target, message, after)
             continue
         retain_flag = message.retain and target.retain_as_published
         qos = target.qos if target.qos < message.qos else message.qos
@@ -374,16 +350,6 @@ def targets_for(route: Route, publisher: Session | None) -> list[Binding]:
     )
 
 
-def offer_shared(engine: "Engine", target: Binding, message: Message, after: int) -> None:
-    """Give a message to a shared subscription."""
-    group = engine.group_of(target.queue)
-    if message.qos == 0:
-        if not group.offer_qos0(message):
-            engine.dropped(group.name, message.topic, "offline-qos0", 1)
-    elif target.queue.has_room(message.size()) or make_room(engine, target, message):
-        group.offer(message, after)
-
-
 def offer_qos0(engine: "Engine", session: Session, target: Binding, message: Message, retain_flag: bool) -> None:
     """Send a message at QoS 0 to a connected client, or keep it for an absent one if the broker is set to."""
     connection = session.connection
@@ -400,26 +366,6 @@ def _must_wait(engine: "Engine", session: Session) -> bool:
     return engine.limits.queue_qos0 and session.durable and session.queue.has_waiting()
 
 
-def make_room(engine: "Engine", target: Binding, message: Message) -> bool:
-    """Apply a full queue's policy. Tells whether the message may be appended; every drop is counted."""
-    queue = target.queue
-    if engine.overflow(queue, message) is Overflow.DROP_OLDEST:
-        while not queue.has_room(message.size()):
-            oldest = queue.front()
-            if oldest is None:
-                break
-            queue.pop_front()
-            engine.drop_ref(oldest, "overflow")
-        if queue.has_room(message.size()):
-            return True
-        if queue.is_spilled():
-            if queue.may_load(engine.barrier.committed):
-                engine.load(queue)
-            return True
-    engine.dropped(queue.spec.name, message.topic, "overflow", 1)
-    return False
-
-
 def flush_run(engine: "Engine") -> None:
     """Route the run of QoS 0 publishes gathered so far."""
     run = engine.run
@@ -431,9 +377,6 @@ def flush_run(engine: "Engine") -> None:
     buffer_count = run.count
     run.buffer = b""
     engine.statistics.publish_bytes_received += run.end - run.start
-    if is_reserved(route.topic):
-        engine.statistics.publishes_dropped += buffer_count
-        return
     other = b""
     packets: list[Publish] | None = None
     for target in targets_for(route, run.publisher) if route.has_no_local else route.targets:
@@ -492,6 +435,6 @@ def _offer_each(
     for packet in packets:
         message = Message(route.topic, packet.payload(), 0, False, b"", engine.now, 0.0, client_id, route.raw)
         if target.session is None:
-            offer_shared(engine, target, message, 0)
+            cast(Source, target.queue.consumer).offer_routed(target, message, 0)
         else:
             offer_qos0(engine, target.session, target, message, False)

@@ -21,6 +21,8 @@ from mombroker.model.unit import HEAD_SIZE, Segment, record_head, split_record
 
 if TYPE_CHECKING:
     from mombroker.core.barrier import Barrier
+    from mombroker.core.bindings import Binding
+    from mombroker.core.named.meta import Meta
 
 READY: Final = 0
 LEASED: Final = 1
@@ -43,7 +45,8 @@ class Ref:
     """A message's place in one queue, with what is particular to that queue's subscription.
 
     ``after`` is the unit that must be on disk before the message may be sent (0: none), ``stored`` whether the store
-    holds or will hold it, ``dup`` whether it may have been sent before (MQTT-3.3.1-1).
+    holds or will hold it, ``dup`` whether it may have been sent before (MQTT-3.3.1-1). ``meta`` is what a named queue
+    knows of the message beyond that; None stands for nothing in particular.
     """
 
     __slots__ = (
@@ -58,6 +61,7 @@ class Ref:
         "state",
         "stored",
         "dup",
+        "meta",
     )
 
     def __init__(
@@ -74,6 +78,7 @@ class Ref:
         self.state: int = READY
         self.stored: bool = False
         self.dup: bool = False
+        self.meta: Meta | None = None
 
 
 def released_ref(queue: "Queue", position: int, packet_id: int) -> Ref:
@@ -94,7 +99,7 @@ def leased_ref(queue: "Queue", position: int, packet_id: int) -> Ref:
 
 
 class Consumer:
-    """Who takes messages out of a queue: a session, or the members of a shared subscription."""
+    """Who takes messages out of a queue: a session, the members of a shared subscription, or a named queue's own."""
 
     def pump(self, queue: "Queue") -> None:
         """Take what credit allows."""
@@ -106,6 +111,43 @@ class Consumer:
 
     def leased_positions(self, queue: "Queue") -> set[int] | None:
         """Positions in flight that a read of the queue must not deliver a second time; None if there are none."""
+        raise NotImplementedError
+
+    def settled(self, barrier: "Barrier", ref: Ref) -> None:
+        """A message is done with: acknowledged, expired or dropped."""
+        ref.queue.settle(barrier, ref)
+
+    def revoked(self, queue: "Queue", positions: set[int]) -> None:
+        """What was appended at these positions, or has turned out to be damaged, is not there any more."""
+
+
+class Source(Consumer):
+    """A queue that several clients take from. ``queue`` is where what is bound to it goes in."""
+
+    queue: "Queue"
+
+    def offer_routed(self, target: "Binding", message: Message, after: int) -> None:
+        """Take a message that was routed here; ``after`` is the unit that must be on disk before it is sent."""
+        raise NotImplementedError
+
+    def would_reject(self, message: Message) -> bool:
+        """Whether the message would be refused to its publisher."""
+        raise NotImplementedError
+
+    def acknowledged(self, ref: Ref, reason: int) -> None:
+        """A client is done with a message; from 0x80 on, the reason says that it could not handle it."""
+        raise NotImplementedError
+
+    def returned(self, ref: Ref) -> None:
+        """A client has gone without being done with a message; :meth:`pump` is called after the last one."""
+        raise NotImplementedError
+
+    def attach(self) -> None:
+        """A client that takes messages is connected."""
+        raise NotImplementedError
+
+    def detach_if_idle(self) -> None:
+        """When nobody is connected any more that takes messages, keep nothing in memory."""
         raise NotImplementedError
 
 
@@ -384,6 +426,7 @@ class Queue:
                 position += 1
         if gone:
             self._discard(gone)
+            self.consumer.revoked(self, gone)
 
     def _discard(self, positions: set[int]) -> None:
         self.ready = [ref for ref in self.ready[self.ready_head :] if ref.position not in positions]

@@ -37,8 +37,9 @@ class Asked:
         connection.engine.go_on(connection)
 
 
-def may(connection: Connection, action: str, resource: str) -> int:
-    """ALLOWED, DENIED, or UNKNOWN: then the connection is blocked until the answer comes."""
+def may(connection: Connection, action: str, resource: str, default: bool = True) -> int:
+    """ALLOWED, DENIED, or UNKNOWN: then the connection is blocked until the answer comes. ``default`` is what counts
+    if no plugin has an opinion."""
     engine = connection.engine
     known = connection.allowed
     if known is not None:
@@ -50,7 +51,7 @@ def may(connection: Connection, action: str, resource: str) -> int:
         return DENIED
     asked = Asked(connection, action, resource)
     connection.asking = (action, resource)
-    decision = engine.hooks.authorize(identity, action, resource, asked.answer)
+    decision = engine.hooks.authorize(identity, action, resource, asked.answer, default)
     if decision is None:
         connection.block()
         return UNKNOWN
@@ -147,7 +148,7 @@ def check_receivers(connection: Connection, route: Route) -> bool:
 
 def find_unknown_receiver(engine: "Engine", route: Route) -> Session | None:
     """Leave out of a route the sessions that may not receive its topic; or find one of which it is not known yet."""
-    if route.checked_until > engine.now:
+    if route.private or route.checked_until > engine.now:
         return None
     denied: set[int] = set()
     for binding in route.bindings:

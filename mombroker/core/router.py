@@ -15,14 +15,31 @@ from mombroker.mqtt.topics import check_name, is_wildcard
 
 MEMO_SIZE: Final = 65536
 
+PRIVATE: Final = ("$queue", "$service", "$mom")
+RESERVED: Final = ("$SYS", "$share", *PRIVATE)
+"""First levels of the topics that belong to the broker."""
+
 
 class Route:
     """Where messages of one topic go. ``targets`` has one binding per queue; ``durable`` counts those that store.
 
-    ``checked_until`` belongs to the check of receive rights.
+    ``checked_until`` belongs to the check of receive rights. ``reserved`` topics are the broker's own: a client's
+    publish to one is a request to it, or refused. ``private`` ones are those whose receivers were decided on when they
+    subscribed.
     """
 
-    __slots__ = ("topic", "raw", "targets", "bindings", "durable", "has_no_local", "may_reject", "checked_until")
+    __slots__ = (
+        "topic",
+        "raw",
+        "targets",
+        "bindings",
+        "durable",
+        "has_no_local",
+        "may_reject",
+        "checked_until",
+        "reserved",
+        "private",
+    )
 
     def __init__(self, topic: str, raw: bytes, bindings: list[Binding]) -> None:
         self.topic: str = topic
@@ -33,6 +50,9 @@ class Route:
         self.has_no_local: bool = False
         self.may_reject: bool = False
         self.checked_until: float = 0.0
+        space = topic.split("/", 1)[0] if topic[0] == "$" else ""
+        self.reserved: bool = space in RESERVED
+        self.private: bool = space in PRIVATE
         for binding in bindings:
             if binding.no_local:
                 self.has_no_local = True

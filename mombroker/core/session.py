@@ -6,11 +6,11 @@ identifier (MQTT-4.4.0-1) although no identifier was ever written. Messages leas
 identifiers from the top, and those of QoS 2 are on disk before they are sent.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from mombroker.core.connection import OPEN, Connection
 from mombroker.core.delivery import fits, frame_for, is_expired, send_qos0
-from mombroker.core.queue import LEASED, NO_MESSAGE, RELEASED, SENT, Consumer, Queue, Ref, released_ref
+from mombroker.core.queue import LEASED, NO_MESSAGE, RELEASED, SENT, Consumer, Queue, Ref, Source, released_ref
 from mombroker.core.records import InflightRecord
 from mombroker.model.identity import Identity
 from mombroker.model.message import Message
@@ -22,7 +22,6 @@ from mombroker.mqtt.packet_types import PUBREL, V5
 if TYPE_CHECKING:
     from mombroker.core.bindings import Binding
     from mombroker.core.engine import Engine
-    from mombroker.core.shared import SharedGroup
     from mombroker.core.wills import PendingWill
 
 PACKET_IDS: Final = 65535
@@ -65,7 +64,7 @@ class Session(Consumer):
         self.expiry: int = 0
         self.disconnected_at: float = 0.0
         self.subscriptions: dict[str, Binding] = {}
-        self.groups: list[SharedGroup] | None = None
+        self.groups: list[Source] | None = None
         self.inbound: set[int] | None = None
         self.inflight: dict[int, Ref] = {}
         self.last_shared_id: int = 0
@@ -128,7 +127,7 @@ class Session(Consumer):
             self.send(ref, packet_id)
 
     def pump_groups(self) -> None:
-        """Let the shared subscriptions that the session is a member of hand out what they can."""
+        """Let the shared subscriptions and named queues that the session takes from hand out what they can."""
         if self.groups is not None:
             for group in self.groups:
                 group.pump(group.queue)
@@ -216,15 +215,18 @@ class Session(Consumer):
                 self.last_shared_id = packet_id
                 return packet_id
 
-    def acknowledged(self, packet_id: int) -> None:
-        """PUBACK: the message is done with."""
+    def acknowledged(self, packet_id: int, reason: int) -> None:
+        """PUBACK: the message is done with, whatever the reason says; a named queue may take it back."""
         ref = self.inflight.get(packet_id)
         if ref is None:
             return
         if ref.qos != 1:
             raise ProtocolError(PROTOCOL_ERROR, f"PUBACK for packet id {packet_id}, which was not sent at QoS 1")
         del self.inflight[packet_id]
-        ref.queue.settle(self.engine.barrier, ref)
+        if ref.queue is self.queue:
+            ref.queue.settle(self.engine.barrier, ref)
+        else:
+            cast(Source, ref.queue.consumer).acknowledged(ref, reason)
         self.credit_returned(ref)
 
     def credit_returned(self, ref: Ref) -> None:
@@ -309,7 +311,7 @@ class Session(Consumer):
         self.connection = None
         self.queue.rewind(self.engine.barrier)
         for ref in returned:
-            ref.queue.put_back(ref)
+            cast(Source, ref.queue.consumer).returned(ref)
         for queue in {ref.queue.id: ref.queue for ref in returned}.values():
             queue.consumer.pump(queue)
         self.pump_groups()
@@ -321,9 +323,9 @@ class Session(Consumer):
             if queue is self.queue or ref.state == RELEASED or queue.deleted:
                 continue
             if ref.dup:
-                queue.settle(self.engine.barrier, ref)
+                queue.consumer.settled(self.engine.barrier, ref)
             else:
-                queue.put_back(ref)
+                cast(Source, queue.consumer).returned(ref)
             queue.consumer.pump(queue)
         self.inflight = {}
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from mombroker.core.barrier import QUEUE_KEY, TALLY
 from mombroker.core.bindings import Binding
+from mombroker.core.named import restore as named_queues
 from mombroker.core.queue import RELEASED, leased_ref, released_ref
 from mombroker.core.records import digest, dump, inflight_from_record, load, queue_from_record
 from mombroker.core.session import NEVER, Session
@@ -85,6 +86,7 @@ def restore(engine: "Engine", store: Store) -> None:
     tallies = {key: TALLY.unpack(value) for key, value in store.items(TABLE_TALLY)}
     specs = {key: queue_from_record(value) for key, value in store.items(TABLE_QUEUE)}
     groups = {spec.name: key for key, spec in specs.items() if spec.name.startswith(SHARED_PREFIX)}
+    named_queues.restore(engine, store, specs, tallies)
     by_key: dict[bytes, Session] = {}
     for key, value in store.items(TABLE_SESSION):
         session = _restore_session(engine, key, load(value), tallies.get(key))

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from mombroker.core.bindings import Binding
 from mombroker.core.connection import OPEN
 from mombroker.core.delivery import is_expired, send_qos0
-from mombroker.core.queue import Consumer, Queue, Ref
+from mombroker.core.overflow import make_room
+from mombroker.core.queue import Queue, Ref, Source
 from mombroker.core.rights import DENIED, receive_right
 from mombroker.core.session import Session
 from mombroker.model.message import Message
@@ -15,15 +16,15 @@ if TYPE_CHECKING:
     from mombroker.core.engine import Engine
 
 
-class SharedGroup(Consumer):
+class SharedGroup(Source):
     """The members of one shared subscription, in turn. It lives as long as it has members, connected or not."""
 
-    __slots__ = ("engine", "name", "queue", "binding", "members", "turn", "pumping")
+    __slots__ = ("engine", "name", "binding", "members", "turn", "pumping")
 
     def __init__(self, engine: "Engine", name: str, topic_filter: str, durable: bool) -> None:
         self.engine: Engine = engine
         self.name: str = name
-        self.queue: Queue = engine.new_shared_queue(self, name, durable)
+        self.queue = engine.new_shared_queue(self, name, durable)
         self.binding: Binding = Binding(topic_filter, self.queue, None, 2)
         self.members: list[Binding] = []
         self.turn: int = 0
@@ -40,6 +41,29 @@ class SharedGroup(Consumer):
     def leave(self, session: Session) -> None:
         """Remove a member. What it has not acknowledged stays with its session, as long as that lives."""
         self.members = [member for member in self.members if member.session is not session]
+
+    def offer_routed(self, target: Binding, message: Message, after: int) -> None:
+        """Take a message: QoS 0 goes to a connected member or is lost."""
+        engine = self.engine
+        if message.qos == 0:
+            if not self.offer_qos0(message):
+                engine.dropped(self.name, message.topic, "offline-qos0", 1)
+        elif self.queue.has_room(message.size()) or make_room(engine, target, message):
+            self.offer(message, after)
+
+    def would_reject(self, message: Message) -> bool:
+        """Whether the queue is full and refuses."""
+        if self.queue.has_room(message.size()):
+            return False
+        return self.engine.overflow(self.queue, message) is Overflow.REJECT
+
+    def acknowledged(self, ref: Ref, reason: int) -> None:
+        """A member has the message; what it thinks of it is not ours to judge (MQTT-4.8.2-6)."""
+        ref.queue.settle(self.engine.barrier, ref)
+
+    def returned(self, ref: Ref) -> None:
+        """A member has gone: the message is for another one, in its place."""
+        ref.queue.put_back(ref)
 
     def offer(self, message: Message, after: int) -> None:
         """Append a message to the group's queue and hand out what members can take."""

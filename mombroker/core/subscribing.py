@@ -6,8 +6,9 @@ from mombroker.core.barrier import Promise
 from mombroker.core.bindings import Binding
 from mombroker.core.connection import Connection
 from mombroker.core.delivery import is_expired, send_qos0
+from mombroker.core.named.subscriptions import is_own, join, leave, right_to, takes_messages
 from mombroker.core.records import digest, dump
-from mombroker.core.rights import DENIED, UNKNOWN, may, receive_right, wait_for_receive_right
+from mombroker.core.rights import ALLOWED, DENIED, UNKNOWN, may, receive_right, wait_for_receive_right
 from mombroker.core.session import Session
 from mombroker.hooks.events import Subscribed, Unsubscribed
 from mombroker.model.identity import SUBSCRIBE as ACTION_SUBSCRIBE
@@ -66,16 +67,23 @@ def _subscription_id(engine: "Engine", packet: Subscribe) -> int:
 def _rights_are_known(engine: "Engine", connection: Connection, packet: Subscribe) -> bool:
     session = connection.session
     for wanted in packet.filters:
-        right = may(connection, ACTION_SUBSCRIBE, wanted.filter)
+        right = _right(connection, wanted.filter)
         if right == UNKNOWN:
             return False
-        if right == DENIED or session is None:
+        if right == DENIED or session is None or is_own(wanted.filter):
             continue
         for message in engine.retained.matching(wanted.filter):
             if receive_right(engine, session, message.topic) == UNKNOWN:
                 wait_for_receive_right(connection, session, message.topic)
                 return False
     return True
+
+
+def _right(connection: Connection, topic_filter: str) -> int:
+    """ALLOWED, DENIED, or UNKNOWN until a hook has answered."""
+    if is_own(topic_filter):
+        return right_to(connection, topic_filter)
+    return may(connection, ACTION_SUBSCRIBE, topic_filter) if connection.engine.hooks.authorizes else ALLOWED
 
 
 def _subscribe_one(
@@ -87,7 +95,7 @@ def _subscribe_one(
     late: list[tuple[Message, Binding]],
 ) -> int:
     reason, topic_filter, shared = _check_filter(engine, session, wanted.filter)
-    if reason == SUCCESS and engine.hooks.authorizes and may(connection, ACTION_SUBSCRIBE, wanted.filter) == DENIED:
+    if reason == SUCCESS and _right(connection, wanted.filter) == DENIED:
         reason = NOT_AUTHORIZED
     if reason != SUCCESS:
         engine.log.info("subscription refused", client_id=session.client_id, filter=wanted.filter, reason=reason)
@@ -104,10 +112,13 @@ def _subscribe_one(
         subscription_id,
     )
     is_new = add_subscription(engine, session, wanted.filter, binding, shared)
+    if wanted.filter not in session.subscriptions:
+        return QUOTA_EXCEEDED
     if session.durable:
         key = engine.key_of(session) + digest(wanted.filter)
         engine.barrier.unit.put(TABLE_SUBSCRIPTION, key, subscription_record(wanted.filter, binding))
     engine.event(Subscribed(engine.now, session.identity, wanted.filter, qos))
+    qos = binding.qos
     if not shared and (wanted.retain_handling == 0 or wanted.retain_handling == 1 and is_new):
         _offer_retained(engine, session, binding, late)
     return qos
@@ -128,9 +139,11 @@ def _check_filter(engine: "Engine", session: Session, topic_filter: str) -> tupl
     inner = topic_filter if parts is None else parts[1]
     if inner.count("/") >= limits.max_topic_levels:
         return TOPIC_FILTER_INVALID, inner, False
+    if parts is not None and is_own(inner):
+        return TOPIC_FILTER_INVALID, inner, True
     if parts is not None and not limits.shared_available:
         return SHARED_SUBSCRIPTIONS_NOT_SUPPORTED, inner, True
-    if not limits.wildcard_available and is_wildcard(inner):
+    if not limits.wildcard_available and is_wildcard(inner) and not is_own(inner):
         return WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED, inner, False
     if topic_filter not in session.subscriptions and len(session.subscriptions) >= limits.max_subscriptions:
         return QUOTA_EXCEEDED, inner, False
@@ -151,6 +164,9 @@ def add_subscription(engine: "Engine", session: Session, full_filter: str, bindi
             session.groups.append(group)
         if session.connection is not None:
             group.attach()
+    elif is_own(full_filter) and takes_messages(full_filter):
+        if not join(engine, session, full_filter, binding):
+            return False
     else:
         if old is not None:
             engine.router.unbind(old)
@@ -170,6 +186,8 @@ def remove_subscription(engine: "Engine", session: Session, full_filter: str) ->
     if full_filter.startswith(SHARED_PREFIX):
         engine.statistics.shared_subscriptions -= 1
         engine.leave_group(full_filter, session)
+    elif is_own(full_filter) and takes_messages(full_filter):
+        leave(engine, session, full_filter)
     else:
         engine.router.unbind(binding)
     return True

@@ -14,6 +14,8 @@ SYS: Final = 5
 RETRY: Final = 6
 COMMIT_DUE: Final = 7
 DROP_LOG: Final = 8
+NAMED: Final = 9
+REQUEST: Final = 10
 
 
 class Timers:

@@ -73,7 +73,7 @@ class Unsubscribed(Event):
 
 @dataclass(frozen=True)
 class QueueCreated(Event):
-    """A queue came into being: a session's own, or a shared subscription's."""
+    """A queue came into being: a session's own, a shared subscription's, a named one, a service's."""
 
     queue: str
 
@@ -90,13 +90,25 @@ class MessageDropped(Event):
     """``count`` messages that a queue or client should have got were dropped.
 
     ``cause`` is one of ``overflow``, ``expired``, ``too-large``, ``slow-reader``, ``offline-qos0``, ``damaged``,
-    ``refused-by-hook``, ``not-authorized`` (a will), ``disk-full``.
+    ``refused-by-hook``, ``not-authorized`` (a will), ``disk-full``, ``dead-letter`` (of a queue without one for them).
     """
 
     target: str
     topic: str
     cause: str
     count: int
+
+
+@dataclass(frozen=True)
+class MessageDeadLettered(Event):
+    """A message went from a named queue to its queue of dead letters. ``reason`` is ``max-deliveries``, ``expired``,
+    ``overflow``, or what a consumer said."""
+
+    queue: str
+    dead_letter_queue: str
+    topic: str
+    message_id: str
+    reason: str
 
 
 @dataclass(frozen=True)

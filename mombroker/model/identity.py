@@ -7,7 +7,15 @@ PUBLISH: Final = "publish"
 SUBSCRIBE: Final = "subscribe"
 RECEIVE: Final = "receive"
 
-ACTIONS: Final = (PUBLISH, SUBSCRIBE, RECEIVE)
+CONFIGURE: Final = "configure"
+WRITE: Final = "write"
+READ: Final = "read"
+"""What may be done with a named queue or a service, beyond what its owner may; the resource is ``queue:NAME``."""
+
+ADMIN: Final = "admin"
+"""To run the broker: see and end other clients' sessions, edit users. The resource is ``broker``."""
+
+ACTIONS: Final = (PUBLISH, SUBSCRIBE, RECEIVE, CONFIGURE, WRITE, READ, ADMIN)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from typing import Final
 
 SESSION_PREFIX: Final = "client:"
 SHARED_PREFIX: Final = "$share/"
+QUEUE_PREFIX: Final = "$queue/"
+SERVICE_PREFIX: Final = "$service/"
 
 
 class Overflow(enum.Enum):
@@ -14,6 +16,8 @@ class Overflow(enum.Enum):
     REJECT = "reject"
     DROP_OLDEST = "drop-oldest"
     DROP_NEWEST = "drop-newest"
+    DEAD_LETTER = "dead-letter"
+    """The oldest message makes room and becomes a dead letter. For named queues only."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,8 @@ class QueueSpec:
     """A queue as policy hooks see it.
 
     ``name`` is ``client:<id>`` for an MQTT session's own queue, ``$share/<group>/<filter>`` for a shared
-    subscription. ``kind`` is ``"session"`` or ``"shared"``. ``durable`` queues survive a restart.
+    subscription, and its own name for a named queue or a service. ``kind`` is ``"session"``, ``"shared"``, ``"named"``
+    or ``"service"``; ``username`` is the owner. ``durable`` queues survive a restart.
     """
 
     name: str
@@ -35,10 +40,24 @@ class QueuePolicy:
     """The limits of one queue. 0 means no limit.
 
     ``max_messages`` counts messages waiting or in flight, ``max_bytes`` their topics, properties and payloads;
-    ``message_ttl`` is the longest a message may wait, in seconds.
+    ``message_ttl`` is the longest a message may wait, in seconds. The rest is for named queues only:
+
+    ``expires``: seconds without use after which the queue is deleted. ``lease``: seconds that a consumer has a message
+    for, and ``max_leased`` how many consumers may have at a time. ``max_deliveries``: after so many a message is a
+    dead letter, and goes to the queue ``dead_letter`` (empty: it is dropped). ``retry_delay``: seconds that a message
+    waits after a nack. ``dedup_window``: seconds in which an id is not taken a second time. ``single_active``: only
+    one consumer at a time gets messages.
     """
 
     max_messages: int = 1_000_000
     max_bytes: int = 1 << 30
     message_ttl: float = 0.0
     overflow: Overflow = Overflow.REJECT
+    expires: float = 0.0
+    lease: float = 30.0
+    max_leased: int = 10_000
+    max_deliveries: int = 0
+    retry_delay: float = 0.0
+    dead_letter: str = ""
+    dedup_window: float = 0.0
+    single_active: bool = False

@@ -55,16 +55,27 @@ def deliver_answer(answer: Message | Refusal, arguments: tuple[Any, ...]) -> Mes
     return answer if isinstance(answer, Refusal) else _message(answer, arguments[0])
 
 
-def policy_answer(policy: QueuePolicy, _arguments: tuple[Any, ...]) -> QueuePolicy:
+def policy_answer(policy: QueuePolicy, arguments: tuple[Any, ...]) -> QueuePolicy:
     """The limits of a queue."""
     counts = (policy.max_messages, policy.max_bytes)
     _require(
         all(type(count) is int and count >= 0 for count in counts), "gave limits that are not whole numbers from 0"
     )
-    ttl = policy.message_ttl
-    _require(isinstance(ttl, (int, float)) and math.isfinite(ttl) and ttl >= 0, "gave a message_ttl below 0")
+    _require(_is_duration(policy.message_ttl), "gave a message_ttl below 0")
     _require(isinstance(policy.overflow, Overflow), "gave an overflow that is no Overflow")
+    named = arguments[0].kind in ("named", "service")
+    _require(named or policy.overflow is not Overflow.DEAD_LETTER, "gave a queue without dead letters that overflow")
+    _require(type(policy.max_leased) is int and policy.max_leased > 0, "gave a max_leased below 1")
+    _require(type(policy.max_deliveries) is int and policy.max_deliveries >= 0, "gave a max_deliveries below 0")
+    _require(isinstance(policy.dead_letter, str), "gave a dead_letter that is no name")
+    seconds = (policy.expires, policy.retry_delay, policy.dedup_window)
+    _require(all(_is_duration(value) for value in seconds), "gave a time that is not a number from 0")
+    _require(_is_duration(policy.lease) and policy.lease > 0, "gave a lease that is no time")
     return policy
+
+
+def _is_duration(value: object) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value) and value >= 0
 
 
 def _identity(identity: Identity, request: ConnectRequest) -> Identity:

@@ -5,7 +5,7 @@ fault of a plugin turned into the safe answer.
 a fault, or no answer     what the core gets
 ========================  =====================================================================
 authenticate              a refusal: 0x88 after a fault, 0x87 if no plugin knows the client
-authorize                 no after a fault; yes if no plugin has an opinion
+authorize                 no after a fault; the default if no plugin has an opinion
 on_publish                a refusal (0x83)
 on_deliver                the message is withheld
 queue_policy, overflow    the default
@@ -51,7 +51,8 @@ class Outcome(Generic[T]):
 
 
 _AUTHENTICATION: Final = Outcome[Identity | Refusal](lambda who: UNKNOWN_CLIENT if who is None else who, UNAVAILABLE)
-_AUTHORISATION: Final = Outcome[bool](lambda opinion: opinion is not False, False)
+_ALLOWED: Final = Outcome[bool](lambda opinion: opinion is not False, False)
+_FORBIDDEN: Final = Outcome[bool](lambda opinion: opinion is True, False)
 _PUBLISH: Final = Outcome[Message | Refusal](lambda message: message, PUBLISH_FAILED)
 
 
@@ -133,9 +134,12 @@ class HookHost(Hooks):
                 return PluginExchange(implementation, cast(Any, found), request, self._questions)
         return None
 
-    def authorize(self, identity: Identity, action: str, resource: str, answer: Callable[[bool], None]) -> bool | None:
-        """The first opinion counts; where nobody has one, it is allowed."""
-        return self._ask(self._authorize, (identity, action, resource), _AUTHORISATION, answer)
+    def authorize(
+        self, identity: Identity, action: str, resource: str, answer: Callable[[bool], None], default: bool = True
+    ) -> bool | None:
+        """The first opinion counts; where nobody has one, the default."""
+        outcome = _ALLOWED if default else _FORBIDDEN
+        return self._ask(self._authorize, (identity, action, resource), outcome, answer)
 
     # -- queues
 

@@ -107,6 +107,15 @@ class MqttSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             description="Bytes waiting for the disk; beyond them publishers are not read from until it has caught up.",
         ),
     ] = 16_777_216
+    queues_per_user: Annotated[
+        int, Meta(ge=0, le=10_000_000, description="Named queues and services that one user may have. 0: no limit.")
+    ] = 1000
+    messages_per_user: Annotated[
+        int, Meta(ge=0, le=1 << 50, description="Messages in all named queues of one user together. 0: no limit.")
+    ] = 0
+    bytes_per_user: Annotated[
+        int, Meta(ge=0, le=1 << 60, description="The bytes of all messages in a user's named queues. 0: no limit.")
+    ] = 0
     sys_interval: Annotated[
         int, Meta(ge=0, le=86_400, description="Seconds between publications of the $SYS topics. 0: none.")
     ] = 10

@@ -613,12 +613,14 @@ class Policies(Hooks):
         else:
             answer(verdict)
 
-    def authorize(self, identity: Identity, action: str, resource: str, answer: Callable[[bool], None]) -> bool | None:
+    def authorize(
+        self, identity: Identity, action: str, resource: str, answer: Callable[[bool], None], default: bool = True
+    ) -> bool | None:
         question = (identity.client_id, action, resource)
         if self.ask_later is not None and self.ask_later(*question):
             self.later.append((question, answer))
             return None
-        return question not in self.denied
+        return default and question not in self.denied
 
     def on_publish(
         self, message: Message, identity: Identity, answer: Callable[[Message | Refusal], None]

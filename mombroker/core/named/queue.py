@@ -1,0 +1,482 @@
+"""A named queue: lanes of messages on one side, consumers on the other, and what is with whom in between.
+
+A message waits in a lane (an ordinary queue of the engine), or for a moment among the ``loose`` ones; it is *held*
+while a consumer has it; then it is settled, or returned to its place. ``intake`` is the way in, ``upkeep`` what time
+does.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from mombroker.core.delivery import is_expired
+from mombroker.core.named import deaths, intake, upkeep
+from mombroker.core.named.consumers import Pull, QueueConsumer, StreamConsumer
+from mombroker.core.named.dedup import SeenIds
+from mombroker.core.named.keys import KeyLines
+from mombroker.core.named.leases import Lease, Leases
+from mombroker.core.named.loose import Loose
+from mombroker.core.named.meta import HIGHEST, Meta, meta_from
+from mombroker.core.named.numbers import Numbers
+from mombroker.core.named.owners import Owner
+from mombroker.core.named.records import put_returned, take_returned
+from mombroker.core.named.wheel import Wheel
+from mombroker.core.queue import READY, WINDOW_REFS, Queue, Ref, Source
+from mombroker.model.message import Message
+from mombroker.model.queues import QueuePolicy, QueueSpec
+from mombroker.model.reasons import PAYLOAD_FORMAT_INVALID, reason_name
+
+if TYPE_CHECKING:
+    from mombroker.core.barrier import Barrier
+    from mombroker.core.bindings import Binding
+    from mombroker.core.engine import Engine
+    from mombroker.core.named.service import Service
+
+NAMED_KIND: Final = "named"
+SERVICE_KIND: Final = "service"
+
+
+class NamedQueue(Source):
+    """``count`` and ``bytes`` are those of all lanes, what is held included. ``given`` is the part of the policy that
+    was asked for; the rest comes from the queue-policy hook. Seconds are Unix time."""
+
+    __slots__ = (
+        "engine",
+        "spec",
+        "name",
+        "owner",
+        "created_at",
+        "policy",
+        "given",
+        "bindings",
+        "service",
+        "lanes",
+        "wheel",
+        "loose",
+        "keys",
+        "seen",
+        "held",
+        "held_count",
+        "returns",
+        "leases",
+        "consumers",
+        "pulls",
+        "turn",
+        "active",
+        "attached",
+        "pumping",
+        "deleted",
+        "expiring",
+        "count",
+        "bytes",
+        "numbers",
+        "used_at",
+        "timer_at",
+    )
+
+    def __init__(self, engine: "Engine", spec: QueueSpec, owner: Owner, policy: QueuePolicy, given: dict[str, object]):
+        self.engine: Engine = engine
+        self.spec: QueueSpec = spec
+        self.name: str = spec.name
+        self.owner: Owner = owner
+        self.created_at: float = engine.now
+        self.policy: QueuePolicy = policy
+        self.given: dict[str, object] = given
+        self.bindings: list[Binding] = []
+        self.service: Service | None = None
+        self.lanes: list[Queue | None] = [None] * (HIGHEST + 1)
+        self.wheel: Wheel = Wheel()
+        self.loose: Loose = Loose()
+        self.keys: KeyLines = KeyLines()
+        self.seen: SeenIds | None = None
+        self.held: dict[int, dict[int, Ref]] = {}
+        self.held_count: int = 0
+        self.returns: dict[tuple[int, int], int] = {}
+        self.leases: Leases = Leases()
+        self.consumers: list[QueueConsumer] = []
+        self.pulls: list[Pull] = []
+        self.turn: int = 0
+        self.active: str = ""
+        self.attached: bool = False
+        self.pumping: bool = False
+        self.deleted: bool = False
+        self.expiring: bool = False
+        self.count: int = 0
+        self.bytes: int = 0
+        self.numbers: Numbers = Numbers(engine.now)
+        self.used_at: float = engine.now
+        self.timer_at: float = 0.0
+
+    # -- in
+
+    def would_reject(self, message: Message) -> bool:
+        """Whether a message that was routed here would be refused to its publisher."""
+        return intake.refusal(self, message, intake.options_of(self, message)) != ""
+
+    def offer_routed(self, target: "Binding", message: Message, after: int) -> None:
+        """Take a message that was published to the queue's own topic, or to one that is bound to it."""
+        intake.enqueue(self, message, intake.options_of(self, message))
+        self.pump(self.queue)
+
+    # -- out
+
+    def pump(self, queue: Queue) -> None:
+        """Hand out what there is to those who have credit."""
+        if self.pumping or self.deleted:
+            return
+        self.pumping = True
+        try:
+            self._pump()
+        finally:
+            self.pumping = False
+
+    def _pump(self) -> None:
+        upkeep.gather(self)
+        handed: list[QueueConsumer] = []
+        while self.held_count < self.policy.max_leased:
+            consumer = self._next_consumer()
+            if consumer is None:
+                break
+            ref = self._next()
+            if ref is None:
+                break
+            self._hand_to(consumer, ref)
+            if not handed or handed[-1] is not consumer:
+                handed.append(consumer)
+        for consumer in handed:
+            consumer.flush()
+        if self.pulls:
+            upkeep.answer_pulls(self)
+        upkeep.schedule(self)
+
+    def _next_consumer(self) -> QueueConsumer | None:
+        for pull in self.pulls:
+            if pull.has_credit() and self._may_be_active(pull):
+                return pull
+        consumers = self.consumers
+        for _ in range(len(consumers)):
+            self.turn = (self.turn + 1) % len(consumers)
+            consumer = consumers[self.turn]
+            if consumer.has_credit() and self._may_be_active(consumer):
+                return consumer
+        return None
+
+    def _may_be_active(self, consumer: QueueConsumer) -> bool:
+        return not self.policy.single_active or self.active == "" or self.active == consumer.key
+
+    def _next(self) -> Ref | None:
+        """The next message to deliver, taken out of what waits; None if none is in memory now."""
+        while self.keys.parked < WINDOW_REFS:
+            ref = self._pick()
+            if ref is None:
+                return None
+            meta = self.meta(ref)
+            if self.is_expired(ref):
+                deaths.expire(self, ref)
+                continue
+            if meta.key and not self.keys.claim(meta.key, ref):
+                continue
+            return ref
+        return None
+
+    def _pick(self) -> Ref | None:
+        """What comes first: a higher priority, then what is loose, then the front of the lane."""
+        top = self.loose.top_priority()
+        for priority in range(HIGHEST, -1, -1):
+            if priority == top:
+                return self.loose.take()
+            lane = self.lanes[priority]
+            if lane is None:
+                continue
+            ref = lane.front()
+            if ref is not None:
+                lane.pop_front()
+                return ref
+            if lane.is_spilled():
+                self.load(lane)
+                return None
+        return None
+
+    def load(self, lane: Queue) -> None:
+        """Read on in a lane, as soon as that is possible."""
+        barrier = self.engine.barrier
+        if lane.may_load(barrier.committed):
+            self.engine.load(lane)
+        elif not lane.loading:
+            barrier.pump_later(lane)
+
+    def _hand_to(self, consumer: QueueConsumer, ref: Ref) -> None:
+        deliveries = self.deliveries(ref) + 1
+        self.hold(ref)
+        self.numbers.delivered += 1
+        if deliveries > 1:
+            self.numbers.redelivered += 1
+        if self.policy.single_active:
+            self.active = consumer.key
+        consumer.take(self, ref, deliveries)
+
+    def lease(
+        self,
+        ref: Ref,
+        deliveries: int,
+        key: str,
+        username: str | None,
+        seconds: float,
+        stream: StreamConsumer | None,
+    ) -> Lease:
+        """Lease a held message for ``seconds`` (0.0: as the policy says)."""
+        engine = self.engine
+        deadline = engine.now + (seconds or self.policy.lease)
+        lease = Lease(f"{engine.new_id():x}", self, ref, deliveries, deadline, key, username, stream)
+        self.leases.add(lease)
+        engine.named.leases[lease.token] = lease
+        return lease
+
+    # -- what is known of a message
+
+    def meta(self, ref: Ref) -> Meta:
+        """What is known of a message beyond its content."""
+        meta = ref.meta
+        if meta is None:
+            meta = ref.meta = meta_from(ref.subscription_ids)
+        return meta
+
+    def id_of(self, ref: Ref) -> str:
+        """The message's id: its own, or its place."""
+        return self.meta(ref).id or place_id(ref.queue, ref.position)
+
+    def deliveries(self, ref: Ref) -> int:
+        """How often a message has been delivered and come back."""
+        found = self.returns.get((ref.queue.id, ref.position))
+        return self.meta(ref).deliveries if found is None else found
+
+    def is_expired(self, ref: Ref) -> bool:
+        """Whether a message has waited too long here, or is worthless by now."""
+        now = self.engine.now
+        message = ref.message
+        if is_expired(message, 0.0, now):
+            return True
+        ttl = self.policy.message_ttl
+        if ttl == 0.0:
+            return False
+        meta = self.meta(ref)
+        return max(meta.since or message.published_at, meta.deliver_at) + ttl <= now
+
+    # -- held
+
+    def hold(self, ref: Ref) -> None:
+        """A consumer has the message."""
+        lane = self.held.get(ref.queue.id)
+        if lane is None:
+            lane = self.held[ref.queue.id] = {}
+        lane[ref.position] = ref
+        self.held_count += 1
+
+    def let_go(self, ref: Ref) -> bool:
+        """No consumer has the message any more. False if none had."""
+        lane = self.held.get(ref.queue.id)
+        if lane is None or lane.pop(ref.position, None) is None:
+            return False
+        if not lane:
+            del self.held[ref.queue.id]
+        self.held_count -= 1
+        return True
+
+    def holds(self, queue: Queue, position: int) -> Ref | None:
+        """The message that a consumer has from this place."""
+        lane = self.held.get(queue.id)
+        return lane.get(position) if lane is not None else None
+
+    def leased_positions(self, queue: Queue) -> set[int] | None:
+        """The places of a lane whose messages consumers have, or that wait outside of their lane for a moment."""
+        lane = self.held.get(queue.id)
+        return set(lane) if lane else None
+
+    # -- the end of a delivery
+
+    def acknowledged(self, ref: Ref, reason: int) -> None:
+        """An MQTT consumer is done with a message: handled, or not (0x99: nobody ever will)."""
+        if self.deleted:
+            return
+        if reason < 0x80:
+            self.ack(ref)
+        elif reason == PAYLOAD_FORMAT_INVALID:
+            deaths.bury(self, ref, reason_name(reason))
+        else:
+            self.nack(ref, self.policy.retry_delay, reason_name(reason))
+
+    def ack(self, ref: Ref) -> None:
+        """A message was handled: it leaves the queue."""
+        self.numbers.acked += 1
+        self.numbers.ack_rate.add(1, self.engine.now)
+        self.settled(self.engine.barrier, ref)
+
+    def settled(self, barrier: "Barrier", ref: Ref) -> None:
+        """A message leaves the queue, whatever the reason."""
+        if self.deleted:
+            return
+        lane = ref.queue
+        meta = self.meta(ref)
+        size = ref.message.size()
+        lane.settle(barrier, ref)
+        self.count -= 1
+        self.bytes -= size
+        self.owner.change(-1, -size)
+        self.let_go(ref)
+        take_returned(self, barrier, ref)
+        if meta.key:
+            self._free_key(meta.key, ref)
+
+    def _free_key(self, key: str, ref: Ref) -> None:
+        following = self.keys.release(key, ref)
+        if following is not None:
+            self.loose.add(following, self.meta(following).priority, 0.0)
+
+    def nack(self, ref: Ref, delay: float, reason: str) -> None:
+        """A message could not be handled: it is for the next consumer, in its place, after ``delay`` seconds."""
+        if delay <= 0.0:
+            self.returned(ref)
+            return
+        deliveries = self._delivered_in_vain(ref)
+        if deliveries == 0:
+            return
+        meta = self.meta(ref)
+        due = self.engine.now + delay
+        if meta.key:
+            # It keeps its place at the head of its key, and so it is still held as far as its lane is concerned.
+            self.loose.add_later(ref, due)
+            return
+        again = meta.copy()
+        again.id = self.id_of(ref)
+        again.deliveries = deliveries
+        again.deliver_at = due
+        intake.move(self, ref, again)
+
+    def returned(self, ref: Ref) -> None:
+        """A message is available again, in its place: its consumer has gone, or its lease has run out."""
+        if self.deleted or self._delivered_in_vain(ref) == 0:
+            return
+        self.let_go(ref)
+        self.make_ready(ref)
+
+    def _delivered_in_vain(self, ref: Ref) -> int:
+        """Count a delivery. 0: it was the last one, and the message is gone."""
+        if ref.queue.durable and not ref.stored:
+            # The store had no room for it and its publisher was told so: it is not ours to deliver again.
+            self.settled(self.engine.barrier, ref)
+            return 0
+        deliveries = self.deliveries(ref) + 1
+        most = self.policy.max_deliveries
+        if most and deliveries >= most:
+            put_returned(self, ref, deliveries, False)
+            deaths.bury(self, ref, "max-deliveries")
+            return 0
+        put_returned(self, ref, deliveries, True)
+        return deliveries
+
+    def make_ready(self, ref: Ref) -> None:
+        """Put a message that is not held any more back to where the next consumer finds it."""
+        meta = self.meta(ref)
+        lane = ref.queue
+        if ref.stored and ref.position >= lane.loaded_to:
+            # The lane was put away meanwhile, and reading it will find the message.
+            lane.put_back(ref)
+            if meta.key:
+                for other in self.keys.abandon(meta.key):
+                    self.loose.add(other, self.meta(other).priority, float(other.position))
+        elif meta.key:
+            self.loose.add(ref, meta.priority, 0.0)
+        elif lane is self.lanes[meta.priority]:
+            lane.put_back(ref)
+        else:
+            ref.state = READY
+            self.loose.add(ref, meta.priority, meta.deliver_at)
+
+    # -- consumers
+
+    def add(self, consumer: QueueConsumer) -> None:
+        """A consumer joins; one with the same key is replaced."""
+        self.consumers = [other for other in self.consumers if other.key != consumer.key]
+        self.consumers.append(consumer)
+        self.attach()
+
+    def remove(self, consumer: QueueConsumer) -> None:
+        """A consumer leaves. What it has on a lease is available again."""
+        self.consumers = [other for other in self.consumers if other is not consumer]
+        for lease in self.leases.of(consumer.key):
+            if lease.stream is consumer:
+                self.end_lease(lease)
+                self.returned(lease.ref)
+        self.check_active(consumer.key)
+        self.used_at = self.engine.now
+        self.pump(self.queue)
+
+    def end_lease(self, lease: Lease) -> None:
+        """A lease is over, whatever becomes of its message."""
+        self.leases.end(lease)
+        self.engine.named.leases.pop(lease.token, None)
+        stream = lease.stream
+        if stream is not None and not stream.ended:
+            stream.credit += 1
+        if self.policy.single_active:
+            self.check_active(lease.key)
+
+    def check_active(self, key: str) -> None:
+        """Let another consumer become the active one if this one has gone and has nothing any more."""
+        if self.active != key or self.leases.of(key):
+            return
+        for consumer in self.consumers:
+            if consumer.key == key:
+                return
+        self.active = ""
+
+    def attach(self) -> None:
+        """Somebody takes messages."""
+        self.used_at = self.engine.now
+        self.attach_lanes()
+        self.pump(self.queue)
+
+    def attach_lanes(self) -> None:
+        """Messages may stay in memory."""
+        if not self.attached:
+            self.attached = True
+            for lane in self.lanes:
+                if lane is not None:
+                    lane.attached = True
+
+    def detach_if_idle(self) -> None:
+        """A client has gone. What is in memory stays for a while; a standby takes over at once."""
+        self.used_at = self.engine.now
+        if self.active.startswith("client:"):
+            session = self.engine.sessions.get(self.active[7:])
+            if session is None or session.connection is None:
+                self.active = ""
+        if self.service is not None:
+            self.service.check_workers()
+        upkeep.schedule(self)
+
+    # -- what the store has undone
+
+    def revoked(self, queue: Queue, positions: set[int]) -> None:
+        """The store had no room for these, or has lost them."""
+        self.loose.discard(queue.id, positions)
+        self.keys.discard(queue.id, positions)
+        self.recount()
+
+    def recount(self) -> None:
+        """Count anew what all lanes hold."""
+        count = 0
+        size = 0
+        for lane in self.all_lanes():
+            count += lane.count
+            size += lane.bytes
+        self.owner.change(count - self.count, size - self.bytes)
+        self.count = count
+        self.bytes = size
+
+    def all_lanes(self) -> list[Queue]:
+        """Every lane there is."""
+        return [lane for lane in self.lanes if lane is not None] + self.wheel.all()
+
+
+def place_id(lane: Queue, position: int) -> str:
+    """The id of a message that brought none."""
+    return f"{lane.id:x}-{position:x}"
