@@ -12,7 +12,7 @@ import gc
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -27,6 +27,9 @@ from mombroker.wiring.plugin_loading import check_exposure, load_plugins
 from mombroker.wiring.plugin_state import StoredState
 from mombroker.wiring.runtime import Runtime
 from mombroker.wiring.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from mombroker.api import NativeApi
 
 SWITCH_SECONDS = 0.0005
 """How soon the store's threads get the interpreter from a busy loop. With Python's default of 5 ms, the end of a
@@ -60,6 +63,7 @@ class Broker:
         self._running = contextlib.AsyncExitStack()
         self._runtime: Runtime | None = None
         self._listeners: list[TcpListener] = []
+        self._api: NativeApi | None = None
 
     @property
     def port(self) -> int:
@@ -107,6 +111,8 @@ class Broker:
         await hooks.startup()
         self._running.push_async_callback(hooks.shutdown)
         self._running.push_async_callback(self._drain)
+        if settings.native.topics:
+            self._serve_topics(runtime, loop, hooks)
         for address in settings.mqtt.addresses():
             listener = TcpListener(runtime, address)
             await listener.start()
@@ -120,6 +126,24 @@ class Broker:
             listening=[listener.address for listener in self._listeners],
             plugins=[name for name, _ in reversed(plugins.list_name_plugin())],
         )
+
+    def _native(self, runtime: Runtime, loop: asyncio.AbstractEventLoop, hooks: HookHost) -> "NativeApi":
+        """The native API, made for the first transport that needs it."""
+        if self._api is None:
+            # Imported here: a broker whose transports are all off has no use for it.
+            from mombroker.api import NativeApi
+
+            self._api = NativeApi(runtime, hooks, loop, self._log, hooks.user_directory())
+            self._running.callback(self._api.close)
+        return self._api
+
+    def _serve_topics(self, runtime: Runtime, loop: asyncio.AbstractEventLoop, hooks: HookHost) -> None:
+        """Carry out operations that MQTT clients ask for on ``$mom`` topics."""
+        from mombroker.api.mom_topics import MomTopics
+
+        topics = MomTopics(self._native(runtime, loop, hooks), runtime.engine, loop)
+        runtime.carry_out_with(topics.operate)
+        self._running.push_async_callback(topics.close)
 
     def _state_for(self, name: str) -> "LateState":
         return LateState(name, self)

@@ -7,7 +7,7 @@ and every connection's bytes to its transport. Whoever drives it sets ``now`` (U
 from typing import Any, Final
 
 from mombroker.core import closing, connecting, inbound, sessions
-from mombroker.core.barrier import QUEUE_KEY, Barrier, Promise
+from mombroker.core.barrier import QUEUE_KEY, Barrier, Outcome, Promise
 from mombroker.core.commits import keep, keep_all, refuse_all
 from mombroker.core.connection import CLOSED, OPEN, Connection
 from mombroker.core.limits import Limits
@@ -88,6 +88,7 @@ class Engine:
         self.connections: set[Connection] = set()
         self.receive_waiting: dict[tuple[str, str], list[Connection]] = {}
         self.own_waiting: list[Message] = []
+        self.receive_outcomes: list[Outcome] = []
         self.feeding: Connection | None = None
         self.restoring_id: int = 0
         self.passes_plainly: bool = False
@@ -466,6 +467,10 @@ class Engine:
         """A right to receive is known now: those who waited for it go on."""
         for connection in self.receive_waiting.pop(key, []):
             self.go_on(connection)
+        outcomes = self.receive_outcomes
+        self.receive_outcomes = []
+        for outcome in outcomes:
+            outcome.kept()
         waiting = self.own_waiting
         self.own_waiting = []
         for message in waiting:

@@ -16,6 +16,7 @@ from mombroker.core.session import Session
 from mombroker.model.errors import StoreError
 from mombroker.model.store import Page, Store
 from mombroker.model.unit import Unit
+from mombroker.mqtt.packets import Publish
 
 
 class Clock:
@@ -39,6 +40,7 @@ class LoopOutside(Outside):
         self._timer: asyncio.TimerHandle | None = None
         self._settled: asyncio.Future[None] | None = None
         self.engine: Engine | None = None
+        self.operations: Callable[[Session, str, Publish], bool] | None = None
         self.failed: asyncio.Future[BaseException] = loop.create_future()
 
     def _started(self) -> Engine:
@@ -106,6 +108,10 @@ class LoopOutside(Outside):
             self.fatal(error)
             return None
         return future.result()
+
+    def operate(self, session: Session, operation: str, packet: Publish) -> bool:
+        """Pass an operation on to the native API, if there is one."""
+        return self.operations is not None and self.operations(session, operation, packet)
 
     def request_turn(self) -> None:
         """End the turn after the sockets that are ready now have been read."""
@@ -203,6 +209,18 @@ class Runtime:
     def change_limits(self, limits: Limits) -> None:
         """Hold clients to other limits from now on; those announced in a CONNACK stay as announced."""
         self.engine.change_limits(limits)
+
+    def carry_out_with(self, operations: Callable[[Session, str, Publish], bool]) -> None:
+        """Have operations that MQTT clients ask for carried out."""
+        self._outside.operations = operations
+
+    async def read(self, queue_id: int, first: int, max_records: int, max_bytes: int) -> Page:
+        """A page of a queue, as it is in the store."""
+        return await asyncio.wrap_future(self._store.read(queue_id, first, max_records, max_bytes))
+
+    async def get(self, table: int, key: bytes) -> bytes | None:
+        """A state record, as it is in the store."""
+        return await asyncio.wrap_future(self._store.get(table, key))
 
     async def shut_down(self) -> None:
         """Disconnect every client and wait until all that they sent is on disk."""

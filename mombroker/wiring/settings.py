@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec import Struct, field, structs
 
 from mombroker.wiring.settings_address import Address, parse_address
-from mombroker.wiring.settings_keys import HooksSettings, LogSettings, MqttSettings, StorageSettings
+from mombroker.wiring.settings_keys import HooksSettings, LogSettings, MqttSettings, NativeSettings, StorageSettings
 from mombroker.wiring.settings_sources import Given, from_environment, from_file, from_overrides
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "HooksSettings",
     "LogSettings",
     "MqttSettings",
+    "NativeSettings",
     "Settings",
     "StorageSettings",
     "load_settings",
@@ -31,6 +32,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     storage: StorageSettings = StorageSettings()
     log: LogSettings = LogSettings()
     hooks: HooksSettings = HooksSettings()
+    native: NativeSettings = NativeSettings()
     plugins: dict[str, dict[str, object]] = field(default_factory=dict)
 
     def overridden(self, overrides: Mapping[str, object]) -> "Settings":

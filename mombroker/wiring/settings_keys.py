@@ -203,9 +203,18 @@ class HooksSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ] = 5.0
 
 
+class NativeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The native API: queues, services and administration beyond plain MQTT."""
+
+    topics: Annotated[
+        bool, Meta(description="Whether MQTT 5 clients may ask for operations on the topics below `$mom/v1/`.")
+    ] = True
+
+
 SECTIONS: dict[str, type[Struct]] = {
     "mqtt": MqttSettings,
     "storage": StorageSettings,
     "log": LogSettings,
     "hooks": HooksSettings,
+    "native": NativeSettings,
 }

@@ -217,6 +217,20 @@ class Service:
                 self.queue.returned(ref)
         self.queue.pump(self.queue.queue)
 
+    def hand_back(self, pending: Pending) -> None:
+        """A worker was given a request that it never got: it is for another one, and that was no delivery."""
+        worker = pending.worker
+        ref = pending.ref
+        if worker is None or ref is None:
+            return
+        worker.running.pop(pending.id, None)
+        pending.state = WAITING
+        pending.ref = None
+        pending.worker = None
+        self.queue.let_go(ref)
+        self.queue.make_ready(ref)
+        self.queue.pump(self.queue.queue)
+
     def expired(self, ref: Ref) -> None:
         """A request waited for longer than its deadline."""
         self.requests.end(self.queue.meta(ref).request, DEADLINE_PASSED, f"nobody took it in time at {self.name}", "")
