@@ -17,7 +17,15 @@ from mombroker.hooks.events import (
     Unsubscribed,
 )
 from mombroker.hooks.markers import PROJECT, hookimpl, hookspec
-from mombroker.hooks.requests import AuthContinue, AuthDone, AuthExchange, ConnectRequest, PluginContext, PluginState
+from mombroker.hooks.requests import (
+    AuthContinue,
+    AuthDone,
+    AuthExchange,
+    ConnectRequest,
+    PluginContext,
+    PluginState,
+    UserDirectory,
+)
 
 __all__ = [
     "PROJECT",
@@ -40,6 +48,7 @@ __all__ = [
     "SessionTakenOver",
     "Subscribed",
     "Unsubscribed",
+    "UserDirectory",
     "changed",
     "hookimpl",
     "hookspec",

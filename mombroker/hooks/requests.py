@@ -52,6 +52,26 @@ class AuthExchange(Protocol):
         ...
 
 
+class UserDirectory(Protocol):
+    """The users that a plugin knows, for those who administer the broker.
+
+    What cannot be done is a :class:`~mombroker.operations.Problem`: no-such-user, bad-request, store-full.
+    """
+
+    async def list(self) -> list[tuple[str, tuple[str, ...]]]:
+        """The names and roles of all users, in order of their names."""
+        ...
+
+    async def put(self, name: str, password: str | None, roles: tuple[str, ...] | None) -> None:
+        """Add a user, or change what is given (None: it stays as it is). A new user needs a password, and without
+        roles has none."""
+        ...
+
+    async def remove(self, name: str) -> bool:
+        """Remove a user; False if there is no such user."""
+        ...
+
+
 class PluginState(Protocol):
     """A plugin's own durable key-value table. Values are on disk when the await returns."""
 

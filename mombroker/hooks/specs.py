@@ -16,7 +16,7 @@ from typing import Any
 
 from mombroker.hooks.events import Event
 from mombroker.hooks.markers import hookspec
-from mombroker.hooks.requests import AuthExchange, ConnectRequest
+from mombroker.hooks.requests import AuthExchange, ConnectRequest, UserDirectory
 from mombroker.model.identity import Identity, Refusal
 from mombroker.model.message import Message
 from mombroker.model.queues import Overflow, QueuePolicy, QueueSpec
@@ -141,6 +141,50 @@ class Specifications:
                     if "admin" in identity.roles:
                         return True
                     return resource.startswith(f"devices/{identity.client_id}/")
+        """
+
+    @hookspec(firstresult=True)
+    def mombroker_user_directory(self) -> UserDirectory | None:
+        """Offer the users that this plugin knows to those who administer the broker.
+
+        Called once, when every plugin has started. Plain functions only; what the directory does may take its time.
+
+        Answer with a UserDirectory, whose ``list``, ``put`` and ``remove`` are called when an administrator lists,
+        edits or removes users through the API; with None if this plugin keeps no users, or none that can be edited: the
+        next plugin is asked. Whether the caller is an administrator has been decided by then. What the directory cannot
+        do it tells with a Problem of ``mombroker.operations``, which the caller gets as it is. Passwords are text that
+        is not empty; keep hashes of them, and log neither.
+
+        On a fault the broker has no user directory, and says so to whoever asks for one. A fault of the directory
+        itself is told to the caller as an internal problem, without its text.
+
+        Example::
+
+            from mombroker.hooks import hookimpl
+            from mombroker.operations import Problem
+            from mombroker.operations.problems import NO_SUCH_USER
+
+
+            class Staff:
+                def __init__(self, hash=lambda password: "..."):
+                    self.hash = hash
+                    self.users = {"ada": ("...", ("admin",))}
+
+                @hookimpl
+                def mombroker_user_directory(self):
+                    return self
+
+                async def list(self):
+                    return [(name, roles) for name, (_, roles) in sorted(self.users.items())]
+
+                async def put(self, name, password, roles):
+                    hash, before = self.users.get(name, (None, ()))
+                    if password is None and hash is None:
+                        raise Problem(NO_SUCH_USER, f"there is no user {name}: give a password to add it")
+                    self.users[name] = (self.hash(password) if password else hash, before if roles is None else roles)
+
+                async def remove(self, name):
+                    return self.users.pop(name, None) is not None
         """
 
     # -- queue policy

@@ -199,6 +199,22 @@ class HookPoint:
             arguments = (answer, *arguments[1:])
         return self.ask(arguments, waiting.index + 1)
 
+    def offer(
+        self, arguments: tuple[Any, ...], kind: str, methods: tuple[str, ...]
+    ) -> tuple[Implementation, Any] | None:
+        """The first object that a plugin answers with, and which one it was. Raises HookFailed, also for an object
+        that has not all of these methods."""
+        for implementation in self.implementations:
+            found = implementation.call(arguments)
+            if found is None:
+                continue
+            if all(callable(getattr(found, method, None)) for method in methods):
+                return implementation, found
+            if inspect.iscoroutine(found):
+                found.close()
+            raise implementation.fault(f"answered with {type(found).__name__}, which is no {kind}")
+        return None
+
     def _passes_on(self, answer: object) -> bool:
         return self._chained and isinstance(answer, self._accepts[0])
 

@@ -8,6 +8,7 @@ authenticate              a refusal: 0x88 after a fault, 0x87 if no plugin knows
 authorize                 no after a fault; the default if no plugin has an opinion
 on_publish                a refusal (0x83)
 on_deliver                the message is withheld
+user_directory            none; what fails in one is a problem of the code internal
 queue_policy, overflow    the default
 event                     nothing: it is counted and logged
 ========================  =====================================================================
@@ -16,15 +17,15 @@ event                     nothing: it is counted and logged
 import asyncio
 import inspect
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar
 
 import pluggy
 
 from mombroker.core.ports import Exchange, Hooks
 from mombroker.hooks.events import Event
-from mombroker.hooks.requests import ConnectRequest
+from mombroker.hooks.requests import AuthExchange, ConnectRequest, UserDirectory
 from mombroker.model.errors import PluginError
 from mombroker.model.identity import Identity, Refusal
 from mombroker.model.message import Message
@@ -32,6 +33,7 @@ from mombroker.model.queues import Overflow, QueuePolicy, QueueSpec
 from mombroker.model.reasons import IMPLEMENTATION_SPECIFIC_ERROR, NOT_AUTHORIZED
 from mombroker.wiring import hook_answers
 from mombroker.wiring.hook_calls import HookFailed, HookPoint, HookRecord, Implementation, Waiting
+from mombroker.wiring.hook_directory import PluginDirectory
 from mombroker.wiring.hook_exchange import UNAVAILABLE, FailedExchange, PluginExchange
 from mombroker.wiring.hook_observers import Observers
 from mombroker.wiring.hook_questions import Questions
@@ -103,6 +105,7 @@ class HookHost(Hooks):
         self._authenticate = point("authenticate", (Identity, Refusal), hook_answers.authentication_answer)
         self._enhanced = point("enhanced_authentication", plain=True)
         self._authorize = point("authorize", (bool,))
+        self._directory = point("user_directory", plain=True)
         self._policy = point("queue_policy", (QueuePolicy,), hook_answers.policy_answer)
         self._overflow = point("overflow", (Overflow,), plain=True)
         self._on_publish = point("on_publish", messages, hook_answers.publish_answer, chained=True)
@@ -121,18 +124,11 @@ class HookHost(Hooks):
 
     def begin_exchange(self, method: str, request: ConnectRequest) -> Exchange | None:
         """The exchange of the first plugin that knows the method, None if there is no such plugin."""
-        for implementation in self._enhanced.implementations:
-            try:
-                found = implementation.call((method, request))
-                if found is not None and not callable(getattr(found, "step", None)):
-                    if isinstance(found, Coroutine):
-                        found.close()
-                    raise implementation.fault(f"answered with {type(found).__name__}, which is no AuthExchange")
-            except HookFailed:
-                return FailedExchange()
-            if found is not None:
-                return PluginExchange(implementation, cast(Any, found), request, self._questions)
-        return None
+        try:
+            offer = self._enhanced.offer((method, request), AuthExchange.__name__, ("step",))
+        except HookFailed:
+            return FailedExchange()
+        return None if offer is None else PluginExchange(*offer, request, self._questions)
 
     def authorize(
         self, identity: Identity, action: str, resource: str, answer: Callable[[bool], None], default: bool = True
@@ -140,6 +136,14 @@ class HookHost(Hooks):
         """The first opinion counts; where nobody has one, the default."""
         outcome = _ALLOWED if default else _FORBIDDEN
         return self._ask(self._authorize, (identity, action, resource), outcome, answer)
+
+    def user_directory(self) -> UserDirectory | None:
+        """The users that can be administered, None if there is no plugin that offers any."""
+        try:
+            offer = self._directory.offer((), UserDirectory.__name__, ("list", "put", "remove"))
+        except HookFailed:
+            return None
+        return None if offer is None else PluginDirectory(*offer, self._questions)
 
     # -- queues
 

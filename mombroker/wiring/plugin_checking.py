@@ -12,7 +12,8 @@ from mombroker.wiring.hook_calls import ARGUMENTS
 from mombroker.wiring.settings_values import nearest
 
 PLAIN_ONLY: Final = frozenset(
-    f"{PROJECT}_{name}" for name in ("enhanced_authentication", "overflow", "open_store", "on_deliver", "cli")
+    f"{PROJECT}_{name}"
+    for name in ("enhanced_authentication", "user_directory", "overflow", "open_store", "on_deliver", "cli")
 )
 """Hooks whose answer is needed at once."""
 _MARK: Final = f"{PROJECT}_impl"

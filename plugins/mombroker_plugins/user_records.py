@@ -1,5 +1,6 @@
 """Users as they are kept: one record a user, in the plugin's own state, under the user's name."""
 
+import asyncio
 import time
 
 import msgspec
@@ -15,6 +16,10 @@ class UserError(MombrokerError):
     """A user cannot be added, found or changed; the message names the user and says what to do."""
 
 
+class NoSuchUser(UserError):
+    """There is no user of this name."""
+
+
 class UserRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a user. ``hash`` is an argon2id hash with its parameters and salt in the usual notation."""
 
@@ -28,6 +33,8 @@ class UserRecords:
 
     def __init__(self, state: PluginState) -> None:
         self._state = state
+        self._changing = asyncio.Lock()
+        """Held from reading a record to writing it, so that of two changes at a time none is lost."""
 
     async def find(self, name: str) -> UserRecord | None:
         """The record of a user, None if there is no such user. Raises UserError for a record that cannot be read."""
@@ -40,33 +47,58 @@ class UserRecords:
         """The record of a user. Raises UserError."""
         record = await self.find(name)
         if record is None:
-            raise UserError(f"there is no user {name}: see mombroker user list, or add it with mombroker user add")
+            raise NoSuchUser(f"there is no user {name}: see mombroker user list, or add it with mombroker user add")
         return record
 
     async def add(self, name: str, hash: str, roles: tuple[str, ...]) -> None:
         """Add a user. Raises UserError if the name is taken, or no name."""
         check_name(name, "user")
         check_roles(roles)
-        if await self._state.get(name.encode()) is not None:
-            raise UserError(f"there is a user {name} already: change the password with mombroker user password {name}")
-        await self._put(name, UserRecord(hash=hash, roles=roles, created=time.time()))
+        async with self._changing:
+            if await self._state.get(name.encode()) is not None:
+                raise UserError(
+                    f"there is a user {name} already: change the password with mombroker user password {name}"
+                )
+            await self._put(name, UserRecord(hash=hash, roles=roles, created=time.time()))
+
+    async def change(self, name: str, hash: str | None, roles: tuple[str, ...] | None) -> None:
+        """Give a user another hash, other roles or both; add the user if there is a hash. Raises UserError."""
+        check_name(name, "user")
+        check_roles(roles or ())
+        async with self._changing:
+            record = await self.find(name)
+            if record is None:
+                if hash is None:
+                    raise NoSuchUser(f"there is no user {name}: a new user needs a password")
+                record = UserRecord(hash=hash, created=time.time())
+            await self._put(
+                name,
+                msgspec.structs.replace(
+                    record,
+                    hash=record.hash if hash is None else hash,
+                    roles=record.roles if roles is None else roles,
+                ),
+            )
 
     async def set_hash(self, name: str, hash: str, instead_of: str | None = None) -> None:
         """Give a user another hash; with ``instead_of``, only if the user still has that one. Raises UserError."""
-        record = await self.get(name)
-        if instead_of is None or record.hash == instead_of:
-            await self._put(name, msgspec.structs.replace(record, hash=hash))
+        async with self._changing:
+            record = await self.get(name)
+            if instead_of is None or record.hash == instead_of:
+                await self._put(name, msgspec.structs.replace(record, hash=hash))
 
     async def set_roles(self, name: str, roles: tuple[str, ...]) -> None:
         """Give a user these roles and no others. Raises UserError."""
         check_roles(roles)
-        await self._put(name, msgspec.structs.replace(await self.get(name), roles=roles))
+        async with self._changing:
+            await self._put(name, msgspec.structs.replace(await self.get(name), roles=roles))
 
     async def remove(self, name: str) -> None:
         """Remove a user, also one whose record is damaged. Raises UserError if there is none."""
-        if not is_name(name) or await self._state.get(name.encode()) is None:
-            raise UserError(f"there is no user {name}: see mombroker user list")
-        await self._state.delete(name.encode())
+        async with self._changing:
+            if not is_name(name) or await self._state.get(name.encode()) is None:
+                raise NoSuchUser(f"there is no user {name}: see mombroker user list")
+            await self._state.delete(name.encode())
 
     async def all(self) -> list[tuple[str, UserRecord | None]]:
         """All users by name; None stands for a record that cannot be read."""

@@ -1,19 +1,20 @@
 """Users with passwords, kept in the broker's own store.
 
 A client that sends a username is this plugin's business: it is let in or refused, and no later plugin is asked. One
-that sends none is not. Users are edited with ``mombroker user``, also while the broker runs: the record is read at
-every CONNECT.
+that sends none is not. Users are edited with ``mombroker user``, also while the broker runs, and through the API: the
+record is read at every CONNECT.
 """
 
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from mombroker.hooks import ConnectRequest, PluginContext, hookimpl
+from mombroker.hooks import ConnectRequest, PluginContext, UserDirectory, hookimpl
 from mombroker.model.errors import StoreFull
 from mombroker.model.identity import Identity, Refusal
 from mombroker.model.reasons import BAD_USER_NAME_OR_PASSWORD
 from mombroker_plugins.user_commands import add_user_commands
+from mombroker_plugins.user_directory import Directory
 from mombroker_plugins.user_passwords import Passwords, Recognised
 from mombroker_plugins.user_records import UserError, UserRecord, UserRecords
 
@@ -52,6 +53,7 @@ class Users:
         self._passwords = Passwords(
             settings.time_cost, settings.memory_kib, settings.parallelism, settings.max_concurrent
         )
+        self._directory = Directory(self._records, self._passwords)
 
     @hookimpl
     async def mombroker_startup(self) -> None:
@@ -81,6 +83,11 @@ class Users:
             if self._passwords.is_outdated(record.hash):
                 await self._renew(name, record, password)
         return Identity(request.client_id, name, frozenset(record.roles), request.address)
+
+    @hookimpl
+    def mombroker_user_directory(self) -> UserDirectory:
+        """The same users, for administrators."""
+        return self._directory
 
     async def _find(self, name: str) -> UserRecord | None:
         try:

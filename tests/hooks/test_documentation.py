@@ -39,6 +39,7 @@ ARGUMENTS = {
 ANSWERS = {
     "mombroker_authenticate": Identity,
     "mombroker_authorize": bool,
+    "mombroker_user_directory": object,
     "mombroker_queue_policy": QueuePolicy,
     "mombroker_overflow": Overflow,
     "mombroker_on_publish": Message,
