@@ -107,7 +107,8 @@ def answer_pulls(queue: "NamedQueue") -> None:
     for pull in queue.pulls:
         if pull.ended:
             continue
-        if pull.batch or pull.deadline <= engine.now and not reading:
+        enough = bool(pull.batch) and not pull.has_credit()
+        if enough or not reading and (pull.batch or pull.deadline <= engine.now):
             answered.append(pull)
         else:
             waiting.append(pull)
@@ -122,8 +123,8 @@ def answer_pulls(queue: "NamedQueue") -> None:
 
 
 def _is_reading(queue: "NamedQueue") -> bool:
-    """Whether messages that may be delivered are still on their way from the disk."""
-    if queue.held_count >= queue.policy.max_leased or queue.keys.parked >= WINDOW_REFS:
+    """Whether messages that may be delivered are still on their way from the disk, or to it."""
+    if queue.engine.barrier.refusing or queue.held_count >= queue.policy.max_leased or queue.keys.parked >= WINDOW_REFS:
         return False
     for lane in queue.lanes:
         if lane is not None and lane.is_spilled():
