@@ -315,7 +315,10 @@ def retain(engine: "Engine", message: Message) -> None:
         engine.retained.set(message)
         if message.expires_at != 0.0:
             engine.timers.add(message.expires_at, RETAINED_EXPIRY, message.topic)
+        else:
+            engine.timers.forget(RETAINED_EXPIRY, message.topic)
     elif engine.retained.remove(message.topic):
+        engine.timers.forget(RETAINED_EXPIRY, message.topic)
         engine.barrier.unit.delete(TABLE_RETAINED, digest(message.topic))
 
 

@@ -62,6 +62,8 @@ def end(engine: "Engine", session: Session) -> None:
     """A session is over: its subscriptions, its queue and its records go."""
     session.ended = True
     engine.sessions.pop(session.client_id, None)
+    engine.timers.forget(SESSION_EXPIRY, session.client_id)
+    engine.timers.forget(WILL, session.client_id)
     unit = engine.barrier.unit
     key = engine.key_of(session)
     session.give_up_leases()
