@@ -414,7 +414,7 @@ class Engine:
             if session.durable and not group.queue.registered:
                 self.barrier.register(group.queue)
         elif session.durable and not group.queue.durable:
-            group.queue.make_durable(self.barrier)
+            group.queue.make_durable(self.barrier, group.in_flight())
             self.barrier.register(group.queue)
             self.router.forget()
         return group

@@ -187,6 +187,8 @@ def _restore_inflight(engine: "Engine", session: Session, value: bytes) -> None:
         if released:
             ref.state = RELEASED
         session.inflight[packet_id] = ref
+        if queue.spec.kind == "shared" and queue.spec.name not in session.subscriptions:
+            engine.group_of(queue).remember(session)
 
 
 def _drop_orphans(engine: "Engine", specs: dict[bytes, QueueSpec], by_key: dict[bytes, Session]) -> None:

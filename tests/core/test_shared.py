@@ -7,7 +7,7 @@ import pytest
 
 from mombroker.core import Limits
 from mombroker.model.queues import Overflow, QueuePolicy
-from mombroker.mqtt import Ack
+from mombroker.mqtt import Ack, Unsubscribe
 from mombroker.mqtt.packet_types import PUBACK, PUBCOMP, PUBREC, PUBREL
 
 from .world import FOREVER, Client, Policies, World
@@ -241,6 +241,48 @@ def test_what_a_member_had_when_it_unsubscribed_is_not_lost_when_it_goes(qos: in
     assert world.engine.groups[FILTER].queue.count == 0
 
 
+@pytest.mark.parametrize("crash", [False, True])
+@pytest.mark.parametrize("qos", [1, 2])
+def test_what_a_member_had_when_it_unsubscribed_is_given_to_nobody_else_while_it_has_it(qos: int, crash: bool) -> None:
+    world = World()
+    leaving = member(world, "a")
+    leaving.auto = False
+    publisher_of(world).publish("t/x", "x", qos)
+    staying = member(world, "b")
+    leaving.unsubscribe(FILTER)
+    if crash and qos == 2:
+        world.crash()
+        back(leaving)
+    # Nobody is there for a moment, and what waits is read again.
+    staying.cut()
+    back(staying)
+    assert staying.payloads() == []
+    leaving.auto = True
+    back(leaving)
+    assert len(leaving.got) + len(staying.got) == (2 if qos == 1 else 1)
+    assert world.engine.groups[FILTER].queue.count == 0
+    assert not any(queue.stretches for queue in world.store._queues.values())
+
+
+def test_what_a_former_member_has_is_not_taken_back_when_the_disk_is_full() -> None:
+    world = World()
+    leaving = member(world, "a", qos=1)
+    leaving.auto = False
+    staying = member(world, "b", qos=1)
+    publisher = publisher_of(world)
+    world.hold_commits = True
+    publisher.publish("t/x", "x", 1, run=False)
+    publisher.publish("t/x", "y", 1)
+    leaving.send(Unsubscribe(1000, [FILTER]))
+    world.full = True
+    world.commit_one()
+    world.full = world.hold_commits = False
+    world.advance(2)
+    leaving.disconnect(session_expiry=0)
+    assert len(staying.got) == 2
+    assert world.engine.groups[FILTER].queue.count == 0
+
+
 def test_a_lease_that_expires_before_it_is_on_disk_gives_its_credit_back() -> None:
     world = World()
     client = member(world, "a", receive_maximum=1)
@@ -345,4 +387,17 @@ def test_a_large_group_backlog_is_handed_out_whole() -> None:
         back(client)
     shares = [client.payloads() for client in members]
     assert sorted(itertools.chain(*shares), key=int) == [str(number) for number in range(6000)]
+    assert world.engine.groups[FILTER].queue.count == 0
+
+
+def test_what_was_in_flight_in_memory_when_the_group_became_lasting_is_not_counted_after_a_crash() -> None:
+    world = World()
+    fleeting = member(world, "a", lasting=False)
+    fleeting.auto = False
+    publisher_of(world).publish("t/x", "x", 1)
+    lasting = member(world, "b")
+    publisher_of(world).publish("t/x", "y", 1)
+    world.crash()
+    back(lasting)
+    assert lasting.payloads() == ["y"]
     assert world.engine.groups[FILTER].queue.count == 0
