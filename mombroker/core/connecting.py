@@ -45,6 +45,7 @@ NO_WINDOW_GIVEN = 65535
 
 def handle_connect(engine: "Engine", connection: Connection, packet: Connect) -> None:
     """Check a CONNECT and have its client authenticated. Nothing of any session changes before that."""
+    engine.statistics.connects_received += 1
     connection.connect = packet
     connection.version = packet.version
     connection.state = AUTHENTICATING
