@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from mombroker.core.bindings import Binding
 from mombroker.core.queue import Consumer, Queue
-from mombroker.core.router import MEMO_SIZE, Router
+from mombroker.core.router import MEMO_BYTES, MEMO_SIZE, Router
 from mombroker.model.errors import MombrokerError
 from mombroker.model.queues import QueuePolicy, QueueSpec
 from mombroker.mqtt import ProtocolError
@@ -57,6 +57,14 @@ def test_the_memo_is_bounded() -> None:
     for number in range(MEMO_SIZE + 10):
         router.route(b"t/%d" % number)
     assert len(router.memo) <= MEMO_SIZE
+
+
+def test_the_memo_is_bounded_in_bytes_too() -> None:
+    router = Router()
+    for number in range(2000):
+        router.route(b"%d" % number + b"x" * 60_000)
+    assert sum(map(len, router.memo)) <= MEMO_BYTES
+    assert router.route(b"t") is router.route(b"t")
 
 
 def test_what_is_not_bound_cannot_be_unbound() -> None:
