@@ -369,6 +369,7 @@ class Engine:
         if not page.records or page.records[0].position != ref.position:
             del session.inflight[ref.packet_id]
             self.barrier.touch_session(session)
+            session.credit_returned(ref)
             return
         ref.message = message_from_body(page.records[0].body)
         ref.message.body_id = page.records[0].body_id

@@ -401,3 +401,31 @@ def test_what_was_in_flight_in_memory_when_the_group_became_lasting_is_not_count
     back(lasting)
     assert lasting.payloads() == ["y"]
     assert world.engine.groups[FILTER].queue.count == 0
+
+
+@pytest.mark.parametrize("crash", [False, True])
+@pytest.mark.conforms("MQTT-3.3.4-9")
+def test_a_member_that_comes_back_with_a_smaller_window_gets_what_it_has_a_few_at_a_time(crash: bool) -> None:
+    world = World()
+    client = member(world, "a")
+    client.auto = False
+    publisher = publisher_of(world)
+    for number in range(6):
+        publisher.publish("t/x", str(number), 2)
+    assert len(client.publishes()) == 6
+    if crash:
+        world.crash()
+    back(client, receive_maximum=2)
+    sent = client.publishes()
+    assert [publish.payload() for publish in sent] == [b"0", b"1"]
+    assert all(publish.dup for publish in sent)
+    client.send(Ack(PUBREC, sent[0].packet_id))
+    assert len(client.publishes()) == 2
+    client.send(Ack(PUBCOMP, sent[0].packet_id))
+    assert len(client.publishes()) == 3
+    client.auto = True
+    for publish in client.publishes()[1:]:
+        client.send(Ack(PUBREC, publish.packet_id))
+    assert [publish.payload() for publish in client.publishes()] == [b"%d" % number for number in range(6)]
+    assert world.engine.groups[FILTER].queue.count == 0
+    assert not world.engine.sessions["a"].inflight
