@@ -381,9 +381,13 @@ def offer_shared(engine: "Engine", target: Binding, message: Message, after: int
     """Give a message to a shared subscription."""
     group = engine.group_of(target.queue)
     if message.qos == 0:
-        if not group.offer_qos0(message):
+        keeps = engine.limits.queue_qos0 and target.queue.durable
+        if not (keeps and target.queue.has_waiting()) and group.offer_qos0(message):
+            return
+        if not keeps:
             engine.dropped(group.name, message.topic, "offline-qos0", 1)
-    elif target.queue.has_room(message.size()) or make_room(engine, target, message):
+            return
+    if target.queue.has_room(message.size()) or make_room(engine, target, message):
         group.offer(message, after)
 
 

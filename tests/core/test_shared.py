@@ -170,6 +170,25 @@ def test_qos_0_goes_to_connected_members_only() -> None:
     assert world.engine.statistics.dropped == {"offline-qos0": 1}
 
 
+def test_qos_0_waits_for_an_absent_group_where_that_is_switched_on() -> None:
+    world = World(Limits(sys_interval=0, queue_qos0=True))
+    lasting = member(world, "a")
+    publisher = publisher_of(world)
+    publisher.publish("t/x", "0")
+    lasting.cut()
+    for number in range(1, 4):
+        publisher.publish("t/x", str(number))
+    world.crash()
+    publisher.connect()
+    world.hold_reads = True
+    back(lasting)
+    publisher.publish("t/x", "4")
+    world.read_all()
+    publisher.publish("t/x", "5")
+    assert lasting.payloads() == ["0", "1", "2", "3", "4", "5"]
+    assert world.engine.groups[FILTER].queue.count == 0
+
+
 def test_a_member_without_credit_is_passed_over() -> None:
     world = World()
     slow, quick = member(world, "a", receive_maximum=1), member(world, "b")
