@@ -20,6 +20,7 @@ from mombroker.model.reasons import (
     CONTINUE_AUTHENTICATION,
     NOT_AUTHORIZED,
     PACKET_TOO_LARGE,
+    PAYLOAD_FORMAT_INVALID,
     PROTOCOL_ERROR,
     QOS_NOT_SUPPORTED,
     REAUTHENTICATE,
@@ -28,6 +29,7 @@ from mombroker.model.reasons import (
     SERVER_UNAVAILABLE,
     SESSION_TAKEN_OVER,
     SUCCESS,
+    TOPIC_NAME_INVALID,
     UNSUPPORTED_PROTOCOL_VERSION,
     reason_name,
 )
@@ -35,7 +37,7 @@ from mombroker.mqtt.encoder import encode
 from mombroker.mqtt.errors import ProtocolError
 from mombroker.mqtt.packet_types import V5
 from mombroker.mqtt.packets import Auth, ConnAck, Connect, Disconnect
-from mombroker.mqtt.properties import Properties
+from mombroker.mqtt.properties import Properties, is_as_declared
 
 if TYPE_CHECKING:
     from mombroker.core.engine import Engine
@@ -85,6 +87,10 @@ def _refusal_of(engine: "Engine", connection: Connection, packet: Connect) -> in
             return QOS_NOT_SUPPORTED
         if will.retain and not limits.retain_available:
             return RETAIN_NOT_SUPPORTED
+        if will.topic.count("/") >= limits.max_topic_levels:
+            return TOPIC_NAME_INVALID
+        if will.properties is not None and not is_as_declared(will.properties, will.payload):
+            return PAYLOAD_FORMAT_INVALID
     return SUCCESS
 
 
