@@ -148,8 +148,7 @@ class ExchangeStep:
             else:
                 turn_down(engine, connection, answer.reason, answer.message)
         elif isinstance(answer, AuthContinue):
-            connection.send(encode(Auth(CONTINUE_AUTHENTICATION, _auth_properties(connection, answer.data)), V5))
-            engine.go_on(connection)
+            _send_auth(engine, connection, CONTINUE_AUTHENTICATION, answer.data)
         elif connection.reauthenticating:
             _reauthenticated(engine, connection, answer)
         else:
@@ -176,8 +175,21 @@ def _reauthenticated(engine: "Engine", connection: Connection, done: AuthDone) -
     if connection.session is not None:
         connection.session.identity = done.identity
         connection.session.receive_rights = None
-    connection.send(encode(Auth(SUCCESS, _auth_properties(connection, done.data)), V5))
-    engine.go_on(connection)
+    _send_auth(engine, connection, SUCCESS, done.data)
+
+
+def _send_auth(engine: "Engine", connection: Connection, reason: int, data: bytes | None) -> None:
+    properties = Properties()
+    properties.auth_method = _auth_method(connection)
+    properties.auth_data = data
+    answer = encode(Auth(reason, properties), V5)
+    if fits(connection, answer):
+        connection.send(answer)
+        engine.go_on(connection)
+    elif connection.state == OPEN:
+        disconnect(engine, connection, PACKET_TOO_LARGE, "")
+    else:
+        turn_down(engine, connection, PACKET_TOO_LARGE, "")
 
 
 def _auth_method(connection: Connection) -> str | None:
@@ -185,13 +197,6 @@ def _auth_method(connection: Connection) -> str | None:
     if connect is None or connect.properties is None:
         return None
     return connect.properties.auth_method
-
-
-def _auth_properties(connection: Connection, data: bytes | None) -> Properties:
-    properties = Properties()
-    properties.auth_method = _auth_method(connection)
-    properties.auth_data = data
-    return properties
 
 
 def _begin_exchange(

@@ -489,6 +489,26 @@ def test_a_client_whose_maximum_packet_size_the_connack_exceeds_is_closed() -> N
     assert client.closed
 
 
+@pytest.mark.conforms("MQTT-3.1.2-24")
+def test_a_refusal_that_no_packet_the_client_takes_could_carry_is_not_sent() -> None:
+    client = World(Limits(sys_interval=0, versions=(4,))).client("a")
+    assert client.connect(maximum_packet_size=4) is None
+    assert client.closed
+
+
+@pytest.mark.conforms("MQTT-3.1.2-24")
+def test_a_client_that_asks_for_more_than_the_answer_may_say_is_closed() -> None:
+    filters = [f"t/{number}" for number in range(60)]
+    client = World().client("a")
+    client.connect(maximum_packet_size=60)
+    assert client.subscribe(*filters[:50]) == [0] * 50
+    assert client.subscribe(*filters) == []
+    assert client.disconnect_reason == 0x95
+    client.connect(maximum_packet_size=60)
+    client.unsubscribe(*filters)
+    assert client.disconnect_reason == 0x95
+
+
 def test_a_client_with_properties_of_its_own_is_seen_by_the_hooks() -> None:
     hooks = Policies()
     seen: list[tuple[tuple[str, str], ...]] = []
