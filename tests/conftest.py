@@ -8,12 +8,12 @@ import pytest
 import mombroker
 
 # A slow machine is no failure, and every run tries the same examples: a release is not to wait for a stroke of luck.
-# MOMBROKER_EXPLORE=1 looks for new ones, and prints one that fails so that it can be repeated.
+# EXPLORE=1 looks for new ones, and prints one that fails so that it can be repeated.
 hypothesis.settings.register_profile(
     "mombroker",
     deadline=None,
     print_blob=True,
-    derandomize=not os.environ.get("MOMBROKER_EXPLORE"),
+    derandomize=not os.environ.get("EXPLORE"),
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("mombroker")
