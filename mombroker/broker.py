@@ -91,7 +91,7 @@ class Broker:
 
     async def _start(self) -> None:
         settings = self.settings
-        plugins = load_plugins(settings.plugins, self._state_for, objects=self._plugin_objects)
+        plugins = load_plugins(settings.plugins, self._state_for, objects=self._plugin_objects, file=settings.file)
         check_exposure([str(address) for address in settings.mqtt.addresses()], plugins)
         store = self._open_store(plugins.hook, settings.storage.store_url())
         self._store = store
