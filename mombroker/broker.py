@@ -217,7 +217,10 @@ async def _serve(settings: Settings, reread: Callable[[], Settings] | None, log:
         broker.failure.add_done_callback(lambda _: ask_to_stop("failure"))
         await stop
         if broker.failure.done():
-            log.critical("the store has failed; nothing more is acknowledged", error=repr(broker.failure.result()))
+            error = broker.failure.result()
+            # A defect of ours is found by where it came from; an error of the store says all in its text.
+            where = None if isinstance(error, MombrokerError) else error
+            log.critical("the store has failed; nothing more is acknowledged", error=repr(error), exc_info=where)
             return 1
         log.info("stopping", signal=stop.result())
     log.info("stopped")
