@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mombroker.core.bindings import Binding
+from mombroker.core.bindings import Binding, merge
 from mombroker.core.queue import Consumer, Queue
 from mombroker.core.router import MEMO_BYTES, MEMO_SIZE, Router
 from mombroker.model.errors import MombrokerError
 from mombroker.model.queues import QueuePolicy, QueueSpec
+from mombroker.model.unit import record_head
 from mombroker.mqtt import ProtocolError
 from mombroker.mqtt.topics import matches
 
@@ -80,3 +81,11 @@ def test_what_is_no_topic_name_has_no_route() -> None:
         with pytest.raises(ProtocolError):
             router.route(raw)
     assert router.memo == {}
+
+
+def test_more_identifiers_than_a_record_can_hold_are_left_out_rather_than_fail_the_publisher() -> None:
+    subscribed = queue(1)
+    bindings = [Binding(f"{number}/#", subscribed, None, 1, subscription_id=268_435_455) for number in range(14_000)]
+    merged = merge(bindings)
+    assert 65_000 < len(merged.encoded_id) <= 65_535
+    assert len(record_head(1, merged.encoded_id)) == 3 + len(merged.encoded_id)
