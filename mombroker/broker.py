@@ -95,7 +95,7 @@ class Broker:
 
     async def _start(self) -> None:
         settings = self.settings
-        plugins = load_plugins(settings.plugins, self._state_for, objects=self._plugin_objects)
+        plugins = load_plugins(settings.plugins, self._state_for, objects=self._plugin_objects, file=settings.file)
         check_exposure([str(address) for address in settings.mqtt.addresses()], plugins)
         store = self._open_store(plugins.hook, settings.storage.store_url())
         self._store = store
@@ -241,7 +241,10 @@ async def _serve(settings: Settings, reread: Callable[[], Settings] | None, log:
         broker.failure.add_done_callback(lambda _: ask_to_stop("failure"))
         await stop
         if broker.failure.done():
-            log.critical("the store has failed; nothing more is acknowledged", error=repr(broker.failure.result()))
+            error = broker.failure.result()
+            # A defect of ours is found by where it came from; an error of the store says all in its text.
+            where = None if isinstance(error, MombrokerError) else error
+            log.critical("the store has failed; nothing more is acknowledged", error=repr(error), exc_info=where)
             return 1
         log.info("stopping", signal=stop.result())
     log.info("stopped")

@@ -1,12 +1,21 @@
 """What every test can rely on."""
 
+import os
+
 import hypothesis
 import pytest
 
 import mombroker
 
-# A slow machine is no failure; an example that fails is printed so that it can be repeated.
-hypothesis.settings.register_profile("mombroker", deadline=None, print_blob=True)
+# A slow machine is no failure, and every run tries the same examples: a release is not to wait for a stroke of luck.
+# EXPLORE=1 looks for new ones, and prints one that fails so that it can be repeated.
+hypothesis.settings.register_profile(
+    "mombroker",
+    deadline=None,
+    print_blob=True,
+    derandomize=not os.environ.get("EXPLORE"),
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile("mombroker")
 
 

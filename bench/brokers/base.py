@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -89,12 +90,17 @@ class Broker:
         return running
 
 
+PORTS = range(10_000, 32_768)
+"""Below those that the system gives to clients: one of them would soon be taken by a connection of somebody else."""
+
+
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody uses now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+    """A port of 127.0.0.1 that nobody uses now, nor soon. Raises BrokerFailed if there is none."""
+    for port in random.sample(PORTS, 100):
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return port
+    raise BrokerFailed(f"100 ports between {PORTS.start} and {PORTS.stop} are all in use")
 
 
 def first_line(command: Sequence[str]) -> str:

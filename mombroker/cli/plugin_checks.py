@@ -41,7 +41,7 @@ def closed_state(name: str) -> PluginState:
 
 def plugins_at_rest(settings: Settings) -> pluggy.PluginManager:
     """The enabled plugins, made but not started. Raises ConfigurationError or PluginError."""
-    return load_plugins(settings.plugins, closed_state)
+    return load_plugins(settings.plugins, closed_state, file=settings.file)
 
 
 def check_plugins(settings: Settings) -> None:

@@ -1,8 +1,12 @@
 """Bindings: what ties a topic filter to a queue."""
 
+from typing import Final
+
 from mombroker.core.queue import Queue
 from mombroker.core.session import Session
 from mombroker.mqtt.encoder import encode_subscription_id
+
+MOST_ID_BYTES: Final = 65_535
 
 
 class Binding:
@@ -48,12 +52,13 @@ class Binding:
 
 def merge(bindings: list[Binding]) -> Binding:
     """One binding that stands for several of the same queue: a message is delivered once, at the highest QoS granted,
-    with all subscription identifiers (MQTT-3.3.4-2, -4)."""
+    with all subscription identifiers (MQTT-3.3.4-2, -4), or as many thousands as a stored record can hold."""
     first = bindings[0]
     merged = Binding(first.filter, first.queue, first.session, first.qos, first.no_local, first.retain_as_published)
     merged.encoded_id = first.encoded_id
     for binding in bindings[1:]:
         merged.qos = max(merged.qos, binding.qos)
         merged.retain_as_published = merged.retain_as_published or binding.retain_as_published
-        merged.encoded_id += binding.encoded_id
+        if len(merged.encoded_id) + len(binding.encoded_id) <= MOST_ID_BYTES:
+            merged.encoded_id += binding.encoded_id
     return merged

@@ -17,7 +17,7 @@ from mombroker.model.message import Message
 from mombroker.model.reasons import UNSUPPORTED_PROTOCOL_VERSION, reason_name, v3_connack_code
 from mombroker.mqtt.encoder import encode
 from mombroker.mqtt.errors import ProtocolError
-from mombroker.mqtt.packet_types import V5
+from mombroker.mqtt.packet_types import V5, V311
 from mombroker.mqtt.packets import ConnAck, Disconnect
 from mombroker.mqtt.properties import Properties
 
@@ -36,9 +36,11 @@ def fail(engine: "Engine", connection: Connection, error: ProtocolError) -> None
         detail=error.detail,
     )
     if connection.state == AWAITING_CONNECT:
-        if error.reason == UNSUPPORTED_PROTOCOL_VERSION or connection.decoder.version == V5:
-            connection.send(encode(ConnAck(False, error.reason, None), V5))
-        end(engine, connection, error.reason)
+        if connection.decoder.version == V5 or error.reason == UNSUPPORTED_PROTOCOL_VERSION:
+            connection.version = V311 if connection.decoder.version == V311 else V5
+            refuse(engine, connection, error.reason, "")
+        else:
+            end(engine, connection, error.reason)
     elif connection.state == AUTHENTICATING:
         refuse(engine, connection, error.reason, error.detail)
     else:
@@ -51,7 +53,10 @@ def refuse(engine: "Engine", connection: Connection, reason: int, detail: str) -
         properties = Properties()
         properties.reason_string = detail or None
         answer = encode(ConnAck(False, reason, properties), V5)
-        connection.send(answer if fits(connection, answer) else encode(ConnAck(False, reason, None), V5))
+        if not fits(connection, answer):
+            answer = encode(ConnAck(False, reason, None), V5)
+        if fits(connection, answer):
+            connection.send(answer)
     else:
         connection.send(encode(ConnAck(False, v3_connack_code(reason), None), connection.version))
     end(engine, connection, reason)

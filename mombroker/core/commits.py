@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 from mombroker.core.barrier import Promise
 from mombroker.core.connection import CLOSED, Connection
 from mombroker.core.subscribing import release_deliveries
-from mombroker.core.timers import RETRY
+from mombroker.core.timers import RETAINED_EXPIRY, RETRY
 from mombroker.model.errors import StoreFull
 from mombroker.model.message import Message
 from mombroker.model.reasons import QUOTA_EXCEEDED
@@ -72,6 +72,8 @@ def _put_back(engine: "Engine", topic: str, before: Message | None) -> None:
         engine.retained.remove(topic)
     else:
         engine.retained.set(before)
+        if before.expires_at != 0.0:
+            engine.timers.add(before.expires_at, RETAINED_EXPIRY, topic)
 
 
 def _refuse(engine: "Engine", connection: Connection, code: int) -> None:

@@ -20,6 +20,7 @@ from mombroker.model.reasons import (
     CONTINUE_AUTHENTICATION,
     NOT_AUTHORIZED,
     PACKET_TOO_LARGE,
+    PAYLOAD_FORMAT_INVALID,
     PROTOCOL_ERROR,
     QOS_NOT_SUPPORTED,
     REAUTHENTICATE,
@@ -28,6 +29,7 @@ from mombroker.model.reasons import (
     SERVER_UNAVAILABLE,
     SESSION_TAKEN_OVER,
     SUCCESS,
+    TOPIC_NAME_INVALID,
     UNSUPPORTED_PROTOCOL_VERSION,
     reason_name,
 )
@@ -35,7 +37,7 @@ from mombroker.mqtt.encoder import encode
 from mombroker.mqtt.errors import ProtocolError
 from mombroker.mqtt.packet_types import V5
 from mombroker.mqtt.packets import Auth, ConnAck, Connect, Disconnect
-from mombroker.mqtt.properties import Properties
+from mombroker.mqtt.properties import Properties, is_as_declared
 
 if TYPE_CHECKING:
     from mombroker.core.engine import Engine
@@ -45,6 +47,7 @@ NO_WINDOW_GIVEN = 65535
 
 def handle_connect(engine: "Engine", connection: Connection, packet: Connect) -> None:
     """Check a CONNECT and have its client authenticated. Nothing of any session changes before that."""
+    engine.statistics.connects_received += 1
     connection.connect = packet
     connection.version = packet.version
     connection.state = AUTHENTICATING
@@ -84,6 +87,10 @@ def _refusal_of(engine: "Engine", connection: Connection, packet: Connect) -> in
             return QOS_NOT_SUPPORTED
         if will.retain and not limits.retain_available:
             return RETAIN_NOT_SUPPORTED
+        if will.topic.count("/") >= limits.max_topic_levels:
+            return TOPIC_NAME_INVALID
+        if will.properties is not None and not is_as_declared(will.properties, will.payload):
+            return PAYLOAD_FORMAT_INVALID
     return SUCCESS
 
 
@@ -141,8 +148,7 @@ class ExchangeStep:
             else:
                 turn_down(engine, connection, answer.reason, answer.message)
         elif isinstance(answer, AuthContinue):
-            connection.send(encode(Auth(CONTINUE_AUTHENTICATION, _auth_properties(connection, answer.data)), V5))
-            engine.go_on(connection)
+            _send_auth(engine, connection, CONTINUE_AUTHENTICATION, answer.data)
         elif connection.reauthenticating:
             _reauthenticated(engine, connection, answer)
         else:
@@ -169,8 +175,21 @@ def _reauthenticated(engine: "Engine", connection: Connection, done: AuthDone) -
     if connection.session is not None:
         connection.session.identity = done.identity
         connection.session.receive_rights = None
-    connection.send(encode(Auth(SUCCESS, _auth_properties(connection, done.data)), V5))
-    engine.go_on(connection)
+    _send_auth(engine, connection, SUCCESS, done.data)
+
+
+def _send_auth(engine: "Engine", connection: Connection, reason: int, data: bytes | None) -> None:
+    properties = Properties()
+    properties.auth_method = _auth_method(connection)
+    properties.auth_data = data
+    answer = encode(Auth(reason, properties), V5)
+    if fits(connection, answer):
+        connection.send(answer)
+        engine.go_on(connection)
+    elif connection.state == OPEN:
+        disconnect(engine, connection, PACKET_TOO_LARGE, "")
+    else:
+        turn_down(engine, connection, PACKET_TOO_LARGE, "")
 
 
 def _auth_method(connection: Connection) -> str | None:
@@ -178,13 +197,6 @@ def _auth_method(connection: Connection) -> str | None:
     if connect is None or connect.properties is None:
         return None
     return connect.properties.auth_method
-
-
-def _auth_properties(connection: Connection, data: bytes | None) -> Properties:
-    properties = Properties()
-    properties.auth_method = _auth_method(connection)
-    properties.auth_data = data
-    return properties
 
 
 def _begin_exchange(

@@ -396,6 +396,7 @@ class Engine:
         if not page.records or page.records[0].position != ref.position:
             del session.inflight[ref.packet_id]
             self.barrier.touch_session(session)
+            session.credit_returned(ref)
             return
         ref.message = message_from_body(page.records[0].body)
         ref.message.body_id = page.records[0].body_id
@@ -441,7 +442,7 @@ class Engine:
             if session.durable and not group.queue.registered:
                 self.barrier.register(group.queue)
         elif session.durable and not group.queue.durable:
-            group.queue.make_durable(self.barrier)
+            group.queue.make_durable(self.barrier, group.in_flight())
             self.barrier.register(group.queue)
             self.router.forget()
         return group

@@ -41,6 +41,7 @@ from mombroker.mqtt.encoder import publish_frame
 from mombroker.mqtt.errors import ProtocolError
 from mombroker.mqtt.packet_types import PUBREC, V5, V311
 from mombroker.mqtt.packets import Publish
+from mombroker.mqtt.properties import is_as_declared
 from mombroker.mqtt.topics import check_name
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def admit(engine: "Engine", connection: Connection, packet: Publish, topic: byte
         connection.quota_used -= 1
         engine.barrier.ack(connection, PUBREC, packet.packet_id, SUCCESS, session.durable)
         return
-    if not payload_is_well_formed(packet):
+    if packet.properties is not None and not is_as_declared(packet.properties, packet.payload()):
         refuse(engine, connection, packet, route.topic, PAYLOAD_FORMAT_INVALID)
         return
     if route.reserved and not is_queue_topic(route.topic):
@@ -216,18 +217,6 @@ def hold(connection: Connection, packet: Publish, topic: bytes) -> None:
     """Keep a packet that must be handled again."""
     connection.held = packet
     connection.held_topic = topic
-
-
-def payload_is_well_formed(packet: Publish) -> bool:
-    """Whether a payload declared as UTF-8 is (section 3.3.2.3.2)."""
-    properties = packet.properties
-    if properties is None or properties.payload_format != 1:
-        return True
-    try:
-        packet.payload().decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def make_message(engine: "Engine", connection: Connection, packet: Publish, route: Route) -> Message:
@@ -288,7 +277,10 @@ def retain(engine: "Engine", message: Message) -> None:
         engine.retained.set(message)
         if message.expires_at != 0.0:
             engine.timers.add(message.expires_at, RETAINED_EXPIRY, message.topic)
+        else:
+            engine.timers.forget(RETAINED_EXPIRY, message.topic)
     elif engine.retained.remove(message.topic):
+        engine.timers.forget(RETAINED_EXPIRY, message.topic)
         engine.barrier.unit.delete(TABLE_RETAINED, digest(message.topic))
 
 

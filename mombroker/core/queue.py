@@ -152,7 +152,8 @@ class Source(Consumer):
 
 
 class Queue:
-    """One queue. ``count`` and ``bytes`` include what is in flight. The id is never used for another queue."""
+    """One queue. ``count`` and ``bytes`` include what is in flight; those of a durable queue, which the store keeps
+    too, leave out what the store could not take. The id is never used for another queue."""
 
     __slots__ = (
         "id",
@@ -358,8 +359,9 @@ class Queue:
 
     def settle(self, barrier: "Barrier", ref: Ref) -> None:
         """The message is done with here: acknowledged, expired or dropped."""
-        self.count -= 1
-        self.bytes -= ref.message.size()
+        if ref.stored or not self.durable:
+            self.count -= 1
+            self.bytes -= ref.message.size()
         if ref.stored and not self.deleted:
             if self.touched != barrier.number:
                 barrier.touch(self)
@@ -386,10 +388,17 @@ class Queue:
         self.rewound_in = self.touched
         self.attached = False
 
-    def make_durable(self, barrier: "Barrier") -> None:
-        """Survive a restart from now on, with what waits: messages that were in memory only are appended again."""
+    def make_durable(self, barrier: "Barrier", in_flight: list[Ref]) -> None:
+        """Survive a restart from now on, with what waits: messages that were in memory only are appended again.
+
+        Those ``in_flight`` are not.
+        """
         self.durable = True
         self.spec = QueueSpec(self.spec.name, self.spec.kind, True, self.spec.username)
+        for ref in in_flight:
+            if not ref.stored:
+                self.count -= 1
+                self.bytes -= ref.message.size()
         unstored = [ref for ref in self.ready[self.ready_head :] if not ref.stored]
         if not unstored:
             return
@@ -420,9 +429,10 @@ class Queue:
                     if held is not None:
                         held.stored = False
                     else:
+                        gone.add(position)
+                    if held is None or self.durable:
                         self.count -= 1
                         self.bytes -= _size_of(record, bodies)
-                        gone.add(position)
                 position += 1
         if gone:
             self._discard(gone)

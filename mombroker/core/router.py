@@ -14,6 +14,8 @@ from mombroker.model.queues import Overflow
 from mombroker.mqtt.topics import check_name, is_wildcard
 
 MEMO_SIZE: Final = 65536
+MEMO_BYTES: Final = 16 * 1024 * 1024
+"""Of topic names, which may be 65,535 bytes each."""
 
 PRIVATE: Final = ("$queue", "$service", "$mom")
 RESERVED: Final = ("$SYS", "$share", *PRIVATE)
@@ -99,11 +101,12 @@ class Node:
 class Router:
     """All bindings of a broker. ``memo`` is keyed by the topic's bytes as they come off the wire."""
 
-    __slots__ = ("memo", "count", "_exact", "_root")
+    __slots__ = ("memo", "count", "_memo_bytes", "_exact", "_root")
 
     def __init__(self) -> None:
         self.memo: dict[bytes, Route] = {}
         self.count: int = 0
+        self._memo_bytes: int = 0
         self._exact: dict[str, list[Binding]] = {}
         self._root: Node = Node()
 
@@ -119,7 +122,7 @@ class Router:
                 found.append(binding)
             self.memo.pop(topic_filter.encode(), None)
             return
-        self.memo.clear()
+        self.forget()
         levels = topic_filter.split("/")
         if levels[-1] == "#":
             node = self._walk(levels[:-1])
@@ -159,7 +162,7 @@ class Router:
                 del self._exact[topic_filter]
             self.memo.pop(topic_filter.encode(), None)
             return
-        self.memo.clear()
+        self.forget()
         levels = topic_filter.split("/")
         below = levels[-1] == "#"
         self._remove(self._root, levels[:-1] if below else levels, 0, binding, below)
@@ -195,8 +198,10 @@ class Router:
             return found
         topic = check_name(raw)
         route = Route(topic, raw, self.matching(topic))
-        if len(self.memo) >= MEMO_SIZE:
-            self.memo.clear()
+        self._memo_bytes += len(raw)
+        if len(self.memo) >= MEMO_SIZE or self._memo_bytes > MEMO_BYTES:
+            self.forget()
+            self._memo_bytes = len(raw)
         self.memo[raw] = route
         return route
 
@@ -216,6 +221,7 @@ class Router:
     def forget(self) -> None:
         """Forget all routes: something they were built from has changed."""
         self.memo.clear()
+        self._memo_bytes = 0
 
 
 def _match(node: Node, levels: list[str], depth: i64, found: list[Binding]) -> None:

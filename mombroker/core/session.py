@@ -46,6 +46,7 @@ class Session(Consumer):
         "groups",
         "inbound",
         "inflight",
+        "withheld",
         "last_shared_id",
         "will",
         "touched",
@@ -67,6 +68,7 @@ class Session(Consumer):
         self.groups: list[Source] | None = None
         self.inbound: set[int] | None = None
         self.inflight: dict[int, Ref] = {}
+        self.withheld: list[Ref] | None = None
         self.last_shared_id: int = 0
         self.will: PendingWill | None = None
         self.touched: int = 0
@@ -231,6 +233,8 @@ class Session(Consumer):
 
     def credit_returned(self, ref: Ref) -> None:
         """One message less is in flight: send the next ones."""
+        if self.withheld is not None:
+            self._send_withheld()
         queue = self.queue
         if queue.ready_head < len(queue.ready) or queue.loaded_to < queue.next_position:
             self.pump(queue)
@@ -308,6 +312,7 @@ class Session(Consumer):
                 else:
                     returned.append(ref)
         self.inflight = kept
+        self.withheld = None
         self.connection = None
         self.queue.rewind(self.engine.barrier)
         for ref in returned:
@@ -333,19 +338,30 @@ class Session(Consumer):
         """A connection is open: release and resend what was in flight, in order, then go on with the queue."""
         self.connection = connection
         self.queue.attached = True
-        inflight = self.inflight
-        if inflight:
-            self.inflight = {}
-            for packet_id, ref in inflight.items():
+        if self.inflight:
+            self.withheld = []
+            for packet_id, ref in self.inflight.items():
                 if ref.state == RELEASED:
-                    self.inflight[packet_id] = ref
                     connection.send_ack(PUBREL << 24 | packet_id)
-                elif ref.message is not NO_MESSAGE:
-                    self.send(ref, packet_id)
                 else:
-                    self.inflight[packet_id] = ref
-                    self.engine.load_lease(self, ref)
+                    self.withheld.append(ref)
+            self._send_withheld()
         self.pump_all()
+
+    def _send_withheld(self) -> None:
+        """Send again what was leased before this connection, as far as its window goes (MQTT-3.3.4-9)."""
+        connection = self.connection
+        while connection is not None and self.withheld is not None:
+            if not self.withheld:
+                self.withheld = None
+            elif len(self.inflight) - len(self.withheld) >= connection.window:
+                return
+            else:
+                ref = self.withheld.pop(0)
+                if ref.message is NO_MESSAGE:
+                    self.engine.load_lease(self, ref)
+                else:
+                    self.send_leased(ref)
 
     def inflight_record(self) -> bytes:
         """What must survive of the packets in flight (see :class:`InflightRecord`)."""

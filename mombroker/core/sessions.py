@@ -1,6 +1,6 @@
 """The life of sessions: begun, resumed, kept in the store, ended, restored after a restart."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from mombroker.core.barrier import QUEUE_KEY, TALLY
 from mombroker.core.bindings import Binding
@@ -8,6 +8,7 @@ from mombroker.core.named import restore as named_queues
 from mombroker.core.queue import RELEASED, leased_ref, released_ref
 from mombroker.core.records import digest, dump, inflight_from_record, load, queue_from_record
 from mombroker.core.session import NEVER, Session
+from mombroker.core.shared import SharedGroup
 from mombroker.core.subscribing import add_subscription, remove_subscription
 from mombroker.core.timers import RETAINED_EXPIRY, SESSION_EXPIRY, WILL
 from mombroker.core.wills import will_from_fields
@@ -63,6 +64,8 @@ def end(engine: "Engine", session: Session) -> None:
     """A session is over: its subscriptions, its queue and its records go."""
     session.ended = True
     engine.sessions.pop(session.client_id, None)
+    engine.timers.forget(SESSION_EXPIRY, session.client_id)
+    engine.timers.forget(WILL, session.client_id)
     unit = engine.barrier.unit
     key = engine.key_of(session)
     session.give_up_leases()
@@ -187,6 +190,8 @@ def _restore_inflight(engine: "Engine", session: Session, value: bytes) -> None:
         if released:
             ref.state = RELEASED
         session.inflight[packet_id] = ref
+        if queue.spec.kind == "shared" and queue.spec.name not in session.subscriptions:
+            cast(SharedGroup, queue.consumer).remember(session)
 
 
 def _drop_orphans(engine: "Engine", specs: dict[bytes, QueueSpec], by_key: dict[bytes, Session]) -> None:

@@ -6,7 +6,7 @@ from mombroker.core.bindings import Binding
 from mombroker.core.connection import OPEN
 from mombroker.core.delivery import is_expired, send_qos0
 from mombroker.core.overflow import make_room
-from mombroker.core.queue import Queue, Ref, Source
+from mombroker.core.queue import RELEASED, Queue, Ref, Source
 from mombroker.core.rights import DENIED, receive_right
 from mombroker.core.session import Session
 from mombroker.model.message import Message
@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 
 
 class SharedGroup(Source):
-    """The members of one shared subscription, in turn. It lives as long as it has members, connected or not."""
+    """The members of one shared subscription, in turn. It lives as long as it has members, connected or not.
 
-    __slots__ = ("engine", "name", "binding", "members", "turn", "pumping")
+    ``former`` are sessions that left while they had messages in flight: those stay theirs.
+    """
+
+    __slots__ = ("engine", "name", "binding", "members", "former", "turn", "pumping")
 
     def __init__(self, engine: "Engine", name: str, topic_filter: str, durable: bool) -> None:
         self.engine: Engine = engine
@@ -27,6 +30,7 @@ class SharedGroup(Source):
         self.queue = engine.new_shared_queue(self, name, durable)
         self.binding: Binding = Binding(topic_filter, self.queue, None, 2)
         self.members: list[Binding] = []
+        self.former: list[Session] = []
         self.turn: int = 0
         self.pumping: bool = False
 
@@ -41,14 +45,46 @@ class SharedGroup(Source):
     def leave(self, session: Session) -> None:
         """Remove a member. What it has not acknowledged stays with its session, as long as that lives."""
         self.members = [member for member in self.members if member.session is not session]
+        self.remember(session)
+
+    def remember(self, session: Session) -> None:
+        """Keep in mind that somebody who is no member may have messages in flight."""
+        self._forget_former()
+        if self._has_leases(session):
+            self.former.append(session)
+
+    def _has_leases(self, session: Session) -> bool:
+        return any(ref.queue is self.queue for ref in session.inflight.values())
+
+    def _forget_former(self) -> None:
+        if self.former:
+            self.former = [session for session in self.former if self._has_leases(session)]
+
+    def _holders(self) -> list[Session]:
+        holders = [member.session for member in self.members if member.session is not None]
+        return holders + [session for session in self.former if session not in holders]
+
+    def in_flight(self) -> list[Ref]:
+        """What members and former ones have been given and not finished with."""
+        found: list[Ref] = []
+        for session in self._holders():
+            for ref in session.inflight.values():
+                if ref.queue is self.queue and ref.state != RELEASED:
+                    found.append(ref)
+        return found
 
     def offer_routed(self, target: Binding, message: Message, after: int) -> None:
-        """Take a message: QoS 0 goes to a connected member or is lost."""
+        """Take a message. QoS 0 goes to a connected member; with none it waits if the broker is set to, or is lost."""
         engine = self.engine
+        queue = self.queue
         if message.qos == 0:
-            if not self.offer_qos0(message):
+            keeps = engine.limits.queue_qos0 and queue.durable
+            if not (keeps and queue.has_waiting()) and self.offer_qos0(message):
+                return
+            if not keeps:
                 engine.dropped(self.name, message.topic, "offline-qos0", 1)
-        elif self.queue.has_room(message.size()) or make_room(engine, target, message):
+                return
+        if queue.has_room(message.size()) or make_room(engine, target, message):
             self.offer(message, after)
 
     def would_reject(self, message: Message) -> bool:
@@ -180,19 +216,19 @@ class SharedGroup(Source):
         self.queue.rewind(self.engine.barrier)
 
     def holds(self, queue: Queue, position: int) -> Ref | None:
-        """The message in flight to a member at ``position``."""
-        for member in self.members:
-            found = member.session.holds(queue, position) if member.session is not None else None
+        """The message in flight to a member, or a former one, at ``position``."""
+        for session in self._holders():
+            found = session.holds(queue, position)
             if found is not None:
                 return found
         return None
 
     def leased_positions(self, queue: Queue) -> set[int] | None:
-        """What members have in flight: a read of the queue finds these again."""
+        """What members and former ones have in flight: a read of the queue finds these again."""
+        self._forget_former()
         positions: set[int] = set()
-        for member in self.members:
-            if member.session is not None:
-                for ref in member.session.inflight.values():
-                    if ref.queue is queue:
-                        positions.add(ref.position)
+        for session in self._holders():
+            for ref in session.inflight.values():
+                if ref.queue is queue:
+                    positions.add(ref.position)
         return positions or None

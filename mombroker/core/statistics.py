@@ -15,6 +15,7 @@ class Statistics:
         self.publish_bytes_received: int = 0
         self.publish_bytes_sent: int = 0
         self.connections_opened: int = 0
+        self.connects_received: int = 0
         self.connections_refused: int = 0
         self.protocol_errors: int = 0
         self.clients_connected: int = 0

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from mombroker.core.barrier import Promise
 from mombroker.core.bindings import Binding
 from mombroker.core.connection import Connection
-from mombroker.core.delivery import is_expired, send_qos0
+from mombroker.core.delivery import fits, is_expired, send_qos0
 from mombroker.core.named.subscriptions import is_own, join, leave, right_to, takes_messages
 from mombroker.core.records import digest, dump
 from mombroker.core.rights import ALLOWED, DENIED, UNKNOWN, may, receive_right, wait_for_receive_right
@@ -17,6 +17,7 @@ from mombroker.model.queues import SHARED_PREFIX
 from mombroker.model.reasons import (
     NO_SUBSCRIPTION_EXISTED,
     NOT_AUTHORIZED,
+    PACKET_TOO_LARGE,
     QUOTA_EXCEEDED,
     SHARED_SUBSCRIPTIONS_NOT_SUPPORTED,
     SUBSCRIPTION_IDENTIFIERS_NOT_SUPPORTED,
@@ -29,7 +30,7 @@ from mombroker.model.unit import TABLE_SUBSCRIPTION
 from mombroker.mqtt.encoder import encode
 from mombroker.mqtt.errors import ProtocolError
 from mombroker.mqtt.packet_types import V5
-from mombroker.mqtt.packets import SubAck, Subscribe, SubscribeFilter, UnsubAck, Unsubscribe
+from mombroker.mqtt.packets import Packet, SubAck, Subscribe, SubscribeFilter, UnsubAck, Unsubscribe
 from mombroker.mqtt.topics import check_filter, is_wildcard, split_shared
 
 if TYPE_CHECKING:
@@ -39,7 +40,11 @@ if TYPE_CHECKING:
 def handle_subscribe(engine: "Engine", connection: Connection, session: Session, packet: Subscribe) -> None:
     """Grant what may be granted; the SUBACK follows the commit of a durable session's subscriptions (MQTT-3.8.4)."""
     subscription_id = _subscription_id(engine, packet)
-    _check_syntax([wanted.filter for wanted in packet.filters])
+    filters = [wanted.filter for wanted in packet.filters]
+    _check_syntax(filters)
+    if connection.version == V5:
+        _check_availability(engine, filters)
+        _check_answer(connection, SubAck(packet.packet_id, [SUCCESS] * len(filters), None))
     if engine.hooks.authorizes and not _rights_are_known(engine, connection, packet):
         connection.held = packet
         return
@@ -130,6 +135,23 @@ def _check_syntax(filters: list[str]) -> None:
         parts = split_shared(topic_filter)
         if not check_filter(topic_filter if parts is None else parts[1]):
             raise ProtocolError(TOPIC_FILTER_INVALID, f"{topic_filter!r} is no topic filter")
+
+
+def _check_availability(engine: "Engine", filters: list[str]) -> None:
+    """Raise ProtocolError for what the CONNACK said is not to be had (sections 3.2.2.3.11 and 3.2.2.3.13)."""
+    limits = engine.limits
+    for topic_filter in filters:
+        parts = split_shared(topic_filter)
+        if parts is not None and not limits.shared_available:
+            raise ProtocolError(SHARED_SUBSCRIPTIONS_NOT_SUPPORTED, "shared subscriptions are switched off")
+        if not limits.wildcard_available and is_wildcard(topic_filter if parts is None else parts[1]):
+            raise ProtocolError(WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED, "wildcards are switched off")
+
+
+def _check_answer(connection: Connection, answer: Packet) -> None:
+    """Raise ProtocolError if the client does not take a packet as large as its answer (MQTT-3.1.2-24)."""
+    if connection.max_packet_size and not fits(connection, encode(answer, V5)):
+        raise ProtocolError(PACKET_TOO_LARGE, "the answer to so many filters exceeds the client's maximum packet size")
 
 
 def _check_filter(engine: "Engine", session: Session, topic_filter: str) -> tuple[int, str, bool]:
@@ -277,6 +299,8 @@ def send_late_retained(connection: Connection) -> None:
 def handle_unsubscribe(engine: "Engine", connection: Connection, session: Session, packet: Unsubscribe) -> None:
     """Remove subscriptions; the UNSUBACK follows the commit (MQTT-3.10.4)."""
     _check_syntax(packet.filters)
+    if connection.version == V5:
+        _check_answer(connection, UnsubAck(packet.packet_id, [SUCCESS] * len(packet.filters), None))
     reasons: list[int] = []
     connection.holding_back += 1
     ops = engine.barrier.unit.ops

@@ -47,6 +47,7 @@ class SysTopics:
             Load("bytes/received"),
             Load("bytes/sent"),
             Load("sockets"),
+            Load("connections"),
         ]
 
     def publish(self) -> None:
@@ -103,6 +104,7 @@ class SysTopics:
             statistics.bytes_received,
             statistics.bytes_sent,
             statistics.connections_opened,
+            statistics.connects_received,
         ]
         for load, total in zip(self._loads, totals, strict=True):
             load.update(total, seconds)

@@ -11,7 +11,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from mombroker.model.reasons import PACKET_TOO_LARGE
+from mombroker.model.reasons import PACKET_TOO_LARGE, UNSUPPORTED_PROTOCOL_VERSION
 from mombroker.mqtt.errors import ProtocolError, forbidden, malformed
 from mombroker.mqtt.packet_types import (
     AUTH,
@@ -31,6 +31,7 @@ from mombroker.mqtt.packet_types import (
     UNSUBSCRIBE,
     V5,
     V31,
+    V311,
     packet_name,
 )
 from mombroker.mqtt.packets import Ack, Packet, PingReq, PingResp, Publish
@@ -64,8 +65,8 @@ class Decoder:
 
     ``from_client`` tells which side sends. The decoder of a server starts with ``version`` 0, takes nothing but a
     CONNECT, and learns the version from it (as soon as the protocol level is read, so that even the refusal of a
-    malformed CONNECT can be put in the client's version). With ``check_topics`` off, the topic of a PUBLISH is
-    neither decoded nor validated; all else always is.
+    malformed CONNECT can be put in the client's version; one older than 5 that is not served is answered like 3.1.1).
+    With ``check_topics`` off, the topic of a PUBLISH is neither decoded nor validated; all else always is.
     """
 
     __slots__ = (
@@ -319,7 +320,12 @@ class Decoder:
 
     def _read_connect(self, reader: Reader) -> Packet:
         header_end = reader.position
-        self.version = read_version(reader)
+        try:
+            self.version = read_version(reader)
+        except ProtocolError as error:
+            if error.reason == UNSUPPORTED_PROTOCOL_VERSION and reader.buffer[reader.position - 1] & 0x7F < V5:
+                self.version = V311  # the form of the answer; bridges set the highest bit of the level
+            raise
         # Only now is it known whether the length had to be in its shortest form. The header has at least two bytes.
         if self.version == V5 and reader.buffer[header_end - 1] == 0:
             raise malformed("the remaining length is not in its shortest form")

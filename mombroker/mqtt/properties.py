@@ -285,6 +285,17 @@ def _check_response_topic(topic: str) -> None:
         raise forbidden(f"the response topic {topic!r} is not a topic name")
 
 
+def is_as_declared(properties: Properties, payload: bytes) -> bool:
+    """Whether a payload declared as UTF-8 is (sections 3.3.2.3.2 and 3.1.3.2.3)."""
+    if properties.payload_format != 1:
+        return True
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def encode_properties(properties: Properties | None, packet: int) -> bytes:
     """The block with its length in front; properties that do not belong in ``packet`` (or WILL) are left out."""
     block = property_block(properties, packet)

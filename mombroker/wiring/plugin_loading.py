@@ -42,11 +42,12 @@ def load_plugins(
     state_for: Callable[[str], PluginState],
     objects: Sequence[object] = (),
     installed: Installed | None = None,
+    file: str = "",
 ) -> pluggy.PluginManager:
     """Load the plugins of ``[plugins.NAME]`` tables, after the plugin ``objects`` of an embedding program.
 
     A table with ``enabled = false`` also keeps a default plugin out. Raises PluginError for a plugin that is missing
-    or broken, ConfigurationError for options that it does not take.
+    or broken, ConfigurationError for options that it does not take; the message names the ``file`` they are from.
     """
     installed = installed_plugins() if installed is None else installed
     found = [
@@ -56,7 +57,7 @@ def load_plugins(
     ]
     found += default_plugins(found, {*tables}, objects, installed)
     named = _named(objects, {one.name for one in found})
-    return _registered([*named, *((one.name, _made(one, state_for)) for one in found)])
+    return _registered([*named, *((one.name, _made_from(file, one, state_for)) for one in found)])
 
 
 def default_plugins(
@@ -70,6 +71,13 @@ def default_plugins(
         for name in DEFAULTS
         if name not in mentioned and not (name == ANONYMOUS and authenticated)
     ]
+
+
+def _made_from(file: str, found: Found, state_for: Callable[[str], PluginState]) -> object:
+    try:
+        return _made(found, state_for)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{file}: {error}" if file else str(error)) from error
 
 
 def _made(found: Found, state_for: Callable[[str], PluginState]) -> object:

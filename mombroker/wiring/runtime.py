@@ -67,15 +67,25 @@ class LoopOutside(Outside):
             self._soon(future, self._committed_later)
 
     def _committed_later(self, future: "Future[None]") -> None:
-        engine = self._started()
-        engine.now = self._clock.now()
-        self._committed(future)
-        engine.end_turn()
-        self._check_settled()
+        def turn() -> None:
+            self._committed(future)
+            self._started().end_turn()
+
+        self._guarded(turn)
 
     def _committed(self, future: "Future[None]") -> None:
         if not self.failed.done():
             self._started().committed(future.exception())
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """Do what no client can be blamed for. A defect there would leave a broker that runs and acknowledges nothing
+        more, or misses its deadlines: it ends instead."""
+        self._started().now = self._clock.now()
+        try:
+            work()
+        except Exception as error:
+            self.fatal(error)
+        self._check_settled()
 
     def read(self, queue: Queue, first: int, max_records: int, max_bytes: int) -> None:
         """Read a page in the store's own thread."""
@@ -118,10 +128,7 @@ class LoopOutside(Outside):
         self._loop.call_soon(self._end_turn)
 
     def _end_turn(self) -> None:
-        engine = self._started()
-        engine.now = self._clock.now()
-        engine.end_turn()
-        self._check_settled()
+        self._guarded(self._started().end_turn)
 
     def request_tick(self, deadline: float) -> None:
         """Wake up at a deadline."""
@@ -130,9 +137,7 @@ class LoopOutside(Outside):
         self._timer = self._loop.call_later(max(0.0, deadline - self._clock.now()), self._tick)
 
     def _tick(self) -> None:
-        engine = self._started()
-        engine.now = self._clock.now()
-        engine.tick()
+        self._guarded(self._started().tick)
 
     def when_settled(self) -> "asyncio.Future[None]":
         """A future that is done when nothing waits to be written any more, or nothing can be."""

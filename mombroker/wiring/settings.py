@@ -26,7 +26,10 @@ __all__ = [
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything that can be set. ``plugins`` holds each plugin's own table as it was written, ``enabled`` included."""
+    """Everything that can be set. ``plugins`` holds each plugin's own table as it was written, ``enabled`` included.
+
+    ``file`` is where they were read from, to be named when a plugin finds fault with its table; empty: nowhere.
+    """
 
     mqtt: MqttSettings = MqttSettings()
     storage: StorageSettings = StorageSettings()
@@ -34,6 +37,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     hooks: HooksSettings = HooksSettings()
     native: NativeSettings = NativeSettings()
     plugins: dict[str, dict[str, object]] = field(default_factory=dict)
+    file: str = ""
 
     def overridden(self, overrides: Mapping[str, object]) -> "Settings":
         """These settings with some replaced, by ``section.key``. Raises ConfigurationError."""
@@ -63,5 +67,5 @@ def load_settings(
         path = Path(environ["MOMBROKER_CONFIG"])
     settings = Settings()
     if path is not None:
-        settings = settings._with(from_file(path))
+        settings = structs.replace(settings._with(from_file(path)), file=str(path))
     return settings._with(from_environment(environ)).overridden(overrides or {})

@@ -12,6 +12,8 @@ from bench.load.receiving import Receive, receive
 from .fake_broker import FakeBroker
 
 COUNT = 5000
+STALL = 2.0
+"""Seconds of silence that end a run. A busy machine may keep a thread waiting for much of that."""
 
 
 def every_thousandth(layout, change):
@@ -33,14 +35,14 @@ def stream(layout, change, count=COUNT):
     board = Board()
     with FakeBroker(layout, every_thousandth(layout, change)) as broker:
         listening, found = threading.Event(), []
-        order = Receive(broker.port, layout, (layout.topic,), 1, stall=0.4, seconds=20)
+        order = Receive(broker.port, layout, (layout.topic,), 1, stall=STALL, seconds=60)
         thread = threading.Thread(
             target=lambda: found.append(receive(order, board, lambda report=None: listening.set()))
         )
         thread.start()
-        assert listening.wait(10)
-        publish(Publish(broker.port, layout, 1, 15, count, stall=0.3), board, lambda report=None: None)
-        thread.join(20)
+        assert listening.wait(60)
+        publish(Publish(broker.port, layout, 1, 60, count, stall=STALL), board, lambda report=None: None)
+        thread.join(60)
     return found[0]
 
 

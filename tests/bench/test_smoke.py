@@ -10,7 +10,6 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.timeout(110)
 def test_a_short_run_measures_the_installed_broker_without_a_fault(tmp_path):
     pytest.importorskip("matplotlib")
     program = Path(sys.prefix) / "bin" / "mombroker"
@@ -21,7 +20,7 @@ def test_a_short_run_measures_the_installed_broker_without_a_fault(tmp_path):
     chosen = [part for name in ("qos0-64", "qos1-64", "qos2-64", "offline") for part in ("--scenario", name)]
     results = ["--json", str(tmp_path / "run.json")]
     done = subprocess.run(
-        [*command, *places, *chosen, *results], cwd=ROOT, capture_output=True, text=True, timeout=100, check=False
+        [*command, *places, *chosen, *results], cwd=ROOT, capture_output=True, text=True, timeout=240, check=False
     )
     assert done.returncode == 0, done.stderr
     measured = json.loads((tmp_path / "run.json").read_text())["measurements"]

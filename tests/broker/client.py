@@ -24,7 +24,7 @@ from mombroker.mqtt import (
 )
 from mombroker.mqtt.packet_types import PUBACK, PUBCOMP, PUBREC, PUBREL
 
-TIMEOUT = 15.0
+TIMEOUT = 60.0
 """Seconds for anything that has to happen; only a broken broker needs them."""
 
 P = TypeVar("P", bound=Packet)
@@ -49,10 +49,10 @@ class Client:
         self._last_id = 0
 
     @staticmethod
-    async def open(port: int, version: int = V5, limit: int = 1 << 16) -> "Client":
+    async def open(port: int, version: int = V5, limit: int = 1 << 16, host: str = "127.0.0.1") -> "Client":
         """Connect the socket and send nothing."""
         async with asyncio.timeout(TIMEOUT):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=limit)
+            reader, writer = await asyncio.open_connection(host, port, limit=limit)
         return Client(reader, writer, version)
 
     @staticmethod
@@ -65,10 +65,11 @@ class Client:
         username: str | None = None,
         password: bytes | None = None,
         will: Will | None = None,
+        host: str = "127.0.0.1",
         **given: object,
     ) -> "Client":
         """A client that the broker has let in. ``given`` are properties of the CONNECT."""
-        client = await Client.open(port, version)
+        client = await Client.open(port, version, host=host)
         try:
             connack = await client.connect(
                 client_id, clean_start, keep_alive, username=username, password=password, will=will, **given

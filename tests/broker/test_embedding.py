@@ -119,16 +119,18 @@ async def test_an_object_with_hooks_is_a_plugin(start):
 
 
 async def test_a_broker_that_stops_tells_its_clients_and_lets_go_of_the_port(tmp_path):
-    async with Broker(listen=["127.0.0.1:0"], durability="memory") as broker:
+    # On an address that nobody else listens on, the port stays free.
+    host = "127.0.0.3"
+    async with Broker(listen=[f"{host}:0"], durability="memory") as broker:
         port = broker.port
-        five, four = await Client.connected(port), await Client.connected(port, "v4", 4)
+        five, four = await Client.connected(port, host=host), await Client.connected(port, "v4", 4, host=host)
     assert (await five.expect(Disconnect)).reason == 0x8B
     await five.expect_eof()
     await four.expect_eof()
     five.close()
     four.close()
     with pytest.raises(ConnectionRefusedError):
-        await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.open_connection(host, port)
 
 
 def _open_descriptors() -> set[str]:
@@ -152,8 +154,9 @@ class Broken:
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are counted in /proc")
 async def test_a_start_that_fails_leaves_nothing_open(tmp_path):
-    taken = socket.create_server(("127.0.0.1", 0))
-    address = f"127.0.0.1:{taken.getsockname()[1]}"
+    # On an address that nobody else listens on, the port stays free.
+    taken = socket.create_server(("127.0.0.4", 0))
+    address = f"127.0.0.4:{taken.getsockname()[1]}"
     async with Broker(listen=["127.0.0.1:0"], data=str(tmp_path / "owned")):
         before = _open_descriptors()
         tasks = asyncio.all_tasks()
@@ -215,7 +218,7 @@ def test_a_client_that_comes_while_the_broker_stops_does_not_keep_it(runner, ste
             while await asyncio.get_running_loop().sock_recv(late, 4096):
                 pass
 
-    runner.run(asyncio.wait_for(go(), 5))
+    runner.run(asyncio.wait_for(go(), TIMEOUT))
 
 
 @pytest.mark.parametrize("runner", LOOPS, indirect=True)
@@ -228,4 +231,4 @@ def test_a_client_that_has_just_reset_its_connection_does_not_disturb_the_stop(r
                 )
             await asyncio.sleep(0)
 
-    runner.run(asyncio.wait_for(go(), 5))
+    runner.run(asyncio.wait_for(go(), TIMEOUT))

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import socket
-import time
 from collections.abc import AsyncIterator
 
 from mombroker.broker import Broker
@@ -32,14 +31,19 @@ async def stalled(broker: Broker, *filters: str, qos: int = 0, **given: object) 
         yield client
 
 
-async def latencies(publisher: Client, reader: Client, count: int) -> list[float]:
-    """How long each of so many messages takes from one client to the other."""
+async def overtakers(broker: Broker, publisher: Client, reader: Client, count: int) -> list[int]:
+    """How many messages the broker takes from others while each of so many goes from one client to the other.
+
+    That is its latency in terms of work, which a busy machine does not change.
+    """
+    assert broker._runtime is not None
+    statistics = broker._runtime.engine.statistics
     took = []
     for _ in range(count):
-        began = time.monotonic()
+        before = statistics.publishes_received
         publisher.send(Publish.create("quick", b"x", 0))
         await reader.message()
-        took.append(time.monotonic() - began)
+        took.append(statistics.publishes_received - before)
     return took
 
 
@@ -74,12 +78,12 @@ async def test_a_stalled_reader_delays_nobody_else_and_loses_its_own_qos_0(start
     ):
         await reader.subscribe("quick")
         flooding = asyncio.create_task(flood(flooder, 5000, 10_000))
-        took = await latencies(publisher, reader, 200)
+        took = await overtakers(broker, publisher, reader, 200)
         async with asyncio.timeout(TIMEOUT):
             await flooding
             await flooder.ping()
-        assert max(took) < 1.0
-        assert sum(took) / len(took) < 0.1
+        # No message waits until the flood is over, or until the stalled reader has been given up.
+        assert max(took) < 1000
         # 50 MB were sent to it: all but the sockets' buffers and one MiB was dropped, and each drop counted.
         await watcher.subscribe("$SYS/broker/publish/messages/dropped")
         while int((await watcher.message()).payload()) < 4000:

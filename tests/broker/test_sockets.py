@@ -22,6 +22,7 @@ from mombroker.mqtt import (
     SubscribeFilter,
     encode,
 )
+from mombroker.wiring.settings import load_settings
 
 from .client import TIMEOUT, Client
 
@@ -148,14 +149,16 @@ async def test_a_packet_over_the_limit_is_refused_before_it_has_arrived(start):
 
 async def test_a_client_that_sends_no_connect_is_closed_in_time(start):
     broker = await start(mqtt__connect_timeout=0.3)
+    began = time.monotonic()
     async with await Client.open(broker.port) as silent, await Client.open(broker.port) as slow:
-        began = time.monotonic()
         slow.writer.write(encode(Connect("slow", V5), V5)[:-1])
         await silent.expect_eof()
+        assert time.monotonic() - began > 0.25
         await slow.expect_eof()
-        assert 0.25 < time.monotonic() - began < 5
-        async with await Client.connected(broker.port) as client:
-            await client.ping()
+    # On a busy machine nobody might be in time for that deadline.
+    broker.reload(load_settings(overrides={"mqtt.listen": broker.settings.mqtt.listen}))
+    async with await Client.connected(broker.port) as client:
+        await client.ping()
 
 
 @pytest.mark.conforms("MQTT-3.1.2-22")
@@ -163,7 +166,7 @@ async def test_a_client_that_falls_silent_is_told_and_closed(broker):
     began = time.monotonic()
     async with await Client.connected(broker.port, keep_alive=1) as client:
         assert (await client.expect(Disconnect)).reason == 0x8D
-        assert 1.4 < time.monotonic() - began < 5
+        assert time.monotonic() - began > 1.4
         await client.expect_eof()
 
 

@@ -189,6 +189,22 @@ def test_check_fails_for_a_plugin_that_is_not_installed(capsys, tmp_path):
 
 
 @needs_plugins
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ('[plugins.acl]\ndefalt = "deny"\n', "did you mean default?"),
+        ('[plugins.queue_limits]\nmax_messages = "many"\n', "max_messages"),
+    ],
+)
+def test_a_mistake_in_the_table_of_a_plugin_is_told_with_its_file(capsys, tmp_path, table, told):
+    (tmp_path / "b.toml").write_text(table)
+    assert main(["check", "--config", "b.toml"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("mombroker: b.toml: [plugins.")
+    assert told in error
+
+
+@needs_plugins
 def test_check_refuses_an_address_that_strangers_can_reach_while_nobody_is_asked_who_they_are(capsys, tmp_path):
     (tmp_path / "b.toml").write_text('[mqtt]\nlisten = ["0.0.0.0:1883"]\n')
     assert main(["check", "--config", "b.toml"]) == 2

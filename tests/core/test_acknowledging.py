@@ -302,6 +302,29 @@ def test_a_message_in_flight_whose_commit_was_refused_is_counted_right(cut: bool
     assert (world.queue_of("sub").count, world.queue_of("sub").bytes) == (0, 0)
 
 
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_message_in_flight_whose_commit_was_refused_is_not_counted_after_a_crash(cut: bool) -> None:
+    world = World()
+    subscriber = lasting(world, "sub")
+    subscriber.subscribe("t/#", qos=1)
+    publisher = lasting(world, "pub")
+    subscriber.auto = False
+    world.hold_commits = True
+    publisher.publish("t/x", "x", 1)
+    world.full = True
+    world.commit_one()
+    world.full = world.hold_commits = False
+    world.advance(2)
+    assert publisher.publish("t/x", "y", 1) == 2
+    if cut:
+        subscriber.cut()
+    world.crash()
+    subscriber.auto = True
+    subscriber.connect(clean=False, session_expiry=FOREVER)
+    assert subscriber.payloads()[-1] == "y"
+    assert (world.queue_of("sub").count, world.queue_of("sub").bytes) == (0, 0)
+
+
 def test_a_refused_unit_leaves_no_trace_in_what_is_ready() -> None:
     world = World()
     subscriber = lasting(world, "sub")

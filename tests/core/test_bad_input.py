@@ -151,6 +151,19 @@ def test_a_bad_connect_is_refused_in_the_clients_own_version(data: bytes, reason
     assert client.closed
 
 
+@pytest.mark.parametrize(
+    "head", [b"\x00\x04MQTT\x03", b"\x00\x06MQIsdp\x04", b"\x00\x06MQIsdp\x83", b"\x00\x04MQTT\x84"]
+)
+@pytest.mark.conforms("MQTT3-3.1.2-2")
+def test_an_old_client_of_an_unknown_version_is_told_so_in_a_form_that_it_reads(head: bytes) -> None:
+    client = World().client("bad", 4)
+    client.open()
+    body = head + b"\x02\x00\x00\x00\x01c"
+    client.send(bytes((0x10, len(body))) + body)
+    assert client.connack is not None and client.connack.reason == 1
+    assert client.closed
+
+
 def test_what_came_before_the_mistake_counts() -> None:
     world = World()
     watching, _ = bystanders(world)

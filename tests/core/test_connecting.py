@@ -8,7 +8,7 @@ from mombroker.hooks.requests import ConnectRequest
 from mombroker.model.identity import Identity, Refusal
 from mombroker.mqtt import Connect, PingReq, PingResp, Will, encode
 
-from .world import FOREVER, Policies, World
+from .world import FOREVER, Policies, World, properties
 
 VERSIONS = (3, 4, 5)
 
@@ -385,6 +385,23 @@ def test_a_retained_will_is_refused_where_retaining_is_off() -> None:
 
 
 @pytest.mark.conforms("MQTT-3.2.2-9")
+def test_a_will_that_is_not_the_text_it_claims_to_be_is_refused() -> None:
+    client = World().client("a")
+    connack = client.connect(will=Will("t", b"\xff", 0, False, properties(payload_format=1)))
+    assert connack is not None and connack.reason == 0x99
+    connack = client.connect(will=Will("t", "ä".encode(), 0, False, properties(payload_format=1)))
+    assert connack is not None and connack.reason == 0
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_will_to_a_topic_with_too_many_levels_is_refused(version: int) -> None:
+    client = World(Limits(sys_interval=0, max_topic_levels=3)).client("a", version)
+    connack = client.connect(will=Will("a/b/c/d", b"", 0, False))
+    assert connack is not None and connack.reason == (0x90 if version == 5 else 3)
+    connack = client.connect(will=Will("a/b/c", b"", 0, False))
+    assert connack is not None and connack.reason == 0
+
+
 def test_what_is_switched_off_is_announced() -> None:
     limits = Limits(
         sys_interval=0,
@@ -470,6 +487,26 @@ def test_a_client_whose_maximum_packet_size_the_connack_exceeds_is_closed() -> N
     connack = client.connect(maximum_packet_size=5)
     assert connack is None
     assert client.closed
+
+
+@pytest.mark.conforms("MQTT-3.1.2-24")
+def test_a_refusal_that_no_packet_the_client_takes_could_carry_is_not_sent() -> None:
+    client = World(Limits(sys_interval=0, versions=(4,))).client("a")
+    assert client.connect(maximum_packet_size=4) is None
+    assert client.closed
+
+
+@pytest.mark.conforms("MQTT-3.1.2-24")
+def test_a_client_that_asks_for_more_than_the_answer_may_say_is_closed() -> None:
+    filters = [f"t/{number}" for number in range(60)]
+    client = World().client("a")
+    client.connect(maximum_packet_size=60)
+    assert client.subscribe(*filters[:50]) == [0] * 50
+    assert client.subscribe(*filters) == []
+    assert client.disconnect_reason == 0x95
+    client.connect(maximum_packet_size=60)
+    client.unsubscribe(*filters)
+    assert client.disconnect_reason == 0x95
 
 
 def test_a_client_with_properties_of_its_own_is_seen_by_the_hooks() -> None:

@@ -363,3 +363,19 @@ def test_an_auth_with_another_method_is_a_protocol_error(method: str | None) -> 
     plain.connect()
     plain.auth(0x19, "m", b"hello")
     assert plain.disconnect_reason == 0x82
+
+
+@pytest.mark.conforms("MQTT-3.1.2-24")
+def test_a_challenge_too_large_for_the_client_ends_the_exchange() -> None:
+    world, hooks, client = exchanging()
+    hooks.exchanges["m"] = lambda data: AuthContinue(bytes(100))
+    connack = client.connect(auth_method="m", maximum_packet_size=50)
+    assert connack is not None and connack.reason == 0x95
+    assert client.closed and world.engine.sessions == {}
+    hooks.exchanges["m"] = lambda data: AuthDone(Identity("a"))
+    client.connect(auth_method="m", maximum_packet_size=50)
+    hooks.exchanges["m"] = lambda data: AuthContinue(bytes(100)) if data else AuthDone(Identity("a"), bytes(100))
+    client.auth(0x19, "m", b"again")
+    assert client.disconnect_reason == 0x95
+    client.connect(auth_method="m", auth_data=None, maximum_packet_size=50)
+    assert client.closed

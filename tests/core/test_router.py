@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mombroker.core.bindings import Binding
+from mombroker.core.bindings import Binding, merge
 from mombroker.core.queue import Consumer, Queue
-from mombroker.core.router import MEMO_SIZE, Router
+from mombroker.core.router import MEMO_BYTES, MEMO_SIZE, Router
 from mombroker.model.errors import MombrokerError
 from mombroker.model.queues import QueuePolicy, QueueSpec
+from mombroker.model.unit import record_head
 from mombroker.mqtt import ProtocolError
 from mombroker.mqtt.topics import matches
 
@@ -59,6 +60,14 @@ def test_the_memo_is_bounded() -> None:
     assert len(router.memo) <= MEMO_SIZE
 
 
+def test_the_memo_is_bounded_in_bytes_too() -> None:
+    router = Router()
+    for number in range(2000):
+        router.route(b"%d" % number + b"x" * 60_000)
+    assert sum(map(len, router.memo)) <= MEMO_BYTES
+    assert router.route(b"t") is router.route(b"t")
+
+
 def test_what_is_not_bound_cannot_be_unbound() -> None:
     router = Router()
     for filter in ("a", "a/+", "a/#"):
@@ -72,3 +81,11 @@ def test_what_is_no_topic_name_has_no_route() -> None:
         with pytest.raises(ProtocolError):
             router.route(raw)
     assert router.memo == {}
+
+
+def test_more_identifiers_than_a_record_can_hold_are_left_out_rather_than_fail_the_publisher() -> None:
+    subscribed = queue(1)
+    bindings = [Binding(f"{number}/#", subscribed, None, 1, subscription_id=268_435_455) for number in range(14_000)]
+    merged = merge(bindings)
+    assert 65_000 < len(merged.encoded_id) <= 65_535
+    assert len(record_head(1, merged.encoded_id)) == 3 + len(merged.encoded_id)

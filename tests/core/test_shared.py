@@ -7,7 +7,7 @@ import pytest
 
 from mombroker.core import Limits
 from mombroker.model.queues import Overflow, QueuePolicy
-from mombroker.mqtt import Ack
+from mombroker.mqtt import Ack, Unsubscribe
 from mombroker.mqtt.packet_types import PUBACK, PUBCOMP, PUBREC, PUBREL
 
 from .world import FOREVER, Client, Policies, World
@@ -170,6 +170,25 @@ def test_qos_0_goes_to_connected_members_only() -> None:
     assert world.engine.statistics.dropped == {"offline-qos0": 1}
 
 
+def test_qos_0_waits_for_an_absent_group_where_that_is_switched_on() -> None:
+    world = World(Limits(sys_interval=0, queue_qos0=True))
+    lasting = member(world, "a")
+    publisher = publisher_of(world)
+    publisher.publish("t/x", "0")
+    lasting.cut()
+    for number in range(1, 4):
+        publisher.publish("t/x", str(number))
+    world.crash()
+    publisher.connect()
+    world.hold_reads = True
+    back(lasting)
+    publisher.publish("t/x", "4")
+    world.read_all()
+    publisher.publish("t/x", "5")
+    assert lasting.payloads() == ["0", "1", "2", "3", "4", "5"]
+    assert world.engine.groups[FILTER].queue.count == 0
+
+
 def test_a_member_without_credit_is_passed_over() -> None:
     world = World()
     slow, quick = member(world, "a", receive_maximum=1), member(world, "b")
@@ -238,6 +257,48 @@ def test_what_a_member_had_when_it_unsubscribed_is_not_lost_when_it_goes(qos: in
     leaving.unsubscribe(FILTER)
     leaving.disconnect(session_expiry=0)
     assert staying.payloads() == (["x"] if qos == 1 else [])
+    assert world.engine.groups[FILTER].queue.count == 0
+
+
+@pytest.mark.parametrize("crash", [False, True])
+@pytest.mark.parametrize("qos", [1, 2])
+def test_what_a_member_had_when_it_unsubscribed_is_given_to_nobody_else_while_it_has_it(qos: int, crash: bool) -> None:
+    world = World()
+    leaving = member(world, "a")
+    leaving.auto = False
+    publisher_of(world).publish("t/x", "x", qos)
+    staying = member(world, "b")
+    leaving.unsubscribe(FILTER)
+    if crash and qos == 2:
+        world.crash()
+        back(leaving)
+    # Nobody is there for a moment, and what waits is read again.
+    staying.cut()
+    back(staying)
+    assert staying.payloads() == []
+    leaving.auto = True
+    back(leaving)
+    assert len(leaving.got) + len(staying.got) == (2 if qos == 1 else 1)
+    assert world.engine.groups[FILTER].queue.count == 0
+    assert not any(queue.stretches for queue in world.store._queues.values())
+
+
+def test_what_a_former_member_has_is_not_taken_back_when_the_disk_is_full() -> None:
+    world = World()
+    leaving = member(world, "a", qos=1)
+    leaving.auto = False
+    staying = member(world, "b", qos=1)
+    publisher = publisher_of(world)
+    world.hold_commits = True
+    publisher.publish("t/x", "x", 1, run=False)
+    publisher.publish("t/x", "y", 1)
+    leaving.send(Unsubscribe(1000, [FILTER]))
+    world.full = True
+    world.commit_one()
+    world.full = world.hold_commits = False
+    world.advance(2)
+    leaving.disconnect(session_expiry=0)
+    assert len(staying.got) == 2
     assert world.engine.groups[FILTER].queue.count == 0
 
 
@@ -346,3 +407,44 @@ def test_a_large_group_backlog_is_handed_out_whole() -> None:
     shares = [client.payloads() for client in members]
     assert sorted(itertools.chain(*shares), key=int) == [str(number) for number in range(6000)]
     assert world.engine.groups[FILTER].queue.count == 0
+
+
+def test_what_was_in_flight_in_memory_when_the_group_became_lasting_is_not_counted_after_a_crash() -> None:
+    world = World()
+    fleeting = member(world, "a", lasting=False)
+    fleeting.auto = False
+    publisher_of(world).publish("t/x", "x", 1)
+    lasting = member(world, "b")
+    publisher_of(world).publish("t/x", "y", 1)
+    world.crash()
+    back(lasting)
+    assert lasting.payloads() == ["y"]
+    assert world.engine.groups[FILTER].queue.count == 0
+
+
+@pytest.mark.parametrize("crash", [False, True])
+@pytest.mark.conforms("MQTT-3.3.4-9")
+def test_a_member_that_comes_back_with_a_smaller_window_gets_what_it_has_a_few_at_a_time(crash: bool) -> None:
+    world = World()
+    client = member(world, "a")
+    client.auto = False
+    publisher = publisher_of(world)
+    for number in range(6):
+        publisher.publish("t/x", str(number), 2)
+    assert len(client.publishes()) == 6
+    if crash:
+        world.crash()
+    back(client, receive_maximum=2)
+    sent = client.publishes()
+    assert [publish.payload() for publish in sent] == [b"0", b"1"]
+    assert all(publish.dup for publish in sent)
+    client.send(Ack(PUBREC, sent[0].packet_id))
+    assert len(client.publishes()) == 2
+    client.send(Ack(PUBCOMP, sent[0].packet_id))
+    assert len(client.publishes()) == 3
+    client.auto = True
+    for publish in client.publishes()[1:]:
+        client.send(Ack(PUBREC, publish.packet_id))
+    assert [publish.payload() for publish in client.publishes()] == [b"%d" % number for number in range(6)]
+    assert world.engine.groups[FILTER].queue.count == 0
+    assert not world.engine.sessions["a"].inflight

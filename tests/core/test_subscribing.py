@@ -196,13 +196,20 @@ def test_a_filter_with_too_many_levels_is_refused_alone() -> None:
 
 @pytest.mark.conforms("MQTT-3.2.2-14")
 def test_shared_subscriptions_can_be_switched_off() -> None:
-    client = connected(World(Limits(sys_interval=0, shared_available=False)))
-    assert client.subscribe("$share/g/t", "t") == [0x9E, 0]
+    world = World(Limits(sys_interval=0, shared_available=False))
+    client = connected(world)
+    assert client.subscribe("t", "$share/g/t") == []
+    assert client.disconnect_reason == 0x9E
+    assert world.engine.statistics.subscriptions == 0
+    assert connected(world, version=4).subscribe("$share/g/t", "t") == [0x80, 0], "an old client was not told"
 
 
 def test_wildcards_can_be_switched_off() -> None:
-    client = connected(World(Limits(sys_interval=0, wildcard_available=False)))
-    assert client.subscribe("a/#", "a/b") == [0xA2, 0]
+    world = World(Limits(sys_interval=0, wildcard_available=False))
+    client = connected(world)
+    assert client.subscribe("a/b", "a/#") == []
+    assert client.disconnect_reason == 0xA2
+    assert connected(world, version=4).subscribe("a/#", "a/b") == [0x80, 0]
 
 
 def test_subscription_identifiers_can_be_switched_off() -> None:

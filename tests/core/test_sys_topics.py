@@ -7,12 +7,14 @@ from .world import World
 
 def test_they_are_retained_under_the_names_that_mosquittos_users_know() -> None:
     world = World(Limits(sys_interval=10))
-    world.advance(1)
+    world.advance(11)
     client = world.client("a")
     client.connect()
     client.subscribe("$SYS/#")
     found = {got.topic.removeprefix("$SYS/broker/"): got for got in client.got}
     expected = {"version", "uptime", "clients/connected", "clients/total", "messages/received", "subscriptions/count"}
+    loads = ("connections", "sockets", "messages/received", "messages/sent", "bytes/received", "publish/dropped")
+    expected |= {f"load/{name}/{minutes}min" for name in loads for minutes in (1, 5, 15)}
     assert expected <= set(found)
     assert all(got.retain for got in found.values())
     assert world.committed_units == 0, "they are not stored"

@@ -79,7 +79,7 @@ async def test_a_backlog_has_an_end(host, never, monkeypatch):
     async def observe(event):
         seen.append(event.client_id)
 
-    observed = host(Observer(observe))
+    observed = host(Observer(observe), budget=30)
     for number in range(5):
         observed.event(ended(str(number)))
     assert observed.faults == {"mombroker_event": 2}

@@ -129,6 +129,15 @@ class TestFirstPacket:
             decoder.next()
         assert decoder.version == 0
 
+    @pytest.mark.parametrize(("name", "level"), [("MQTT", 3), ("MQIsdp", 2), ("MQIsdp", 4), ("MQTT", 0x84)])
+    @pytest.mark.conforms("MQTT3-3.1.2-2")
+    def test_an_unknown_protocol_from_before_5_is_to_be_answered_in_its_form(self, name, level):
+        decoder = Decoder(from_client=True)
+        decoder.feed(packet(0x10, text(name), level, 2, two(0), text("c")))
+        with pytest.raises(ProtocolError) as caught:
+            decoder.next()
+        assert (decoder.version, caught.value.reason) == (4, 0x84)
+
 
 class TestFailure:
     def test_the_error_tells_what_happened(self):

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-TIMEOUT = 20.0
+TIMEOUT = 60.0
 """Seconds for anything that has to happen; only a broken broker needs them."""
 
 READY = "mombroker is ready"

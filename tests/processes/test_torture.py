@@ -17,7 +17,7 @@ from .torture import Cast, missing, overtaken, twice
 
 KILLS = int(os.environ.get("MOMBROKER_TORTURE_KILLS", "20"))
 """In each of the two tests."""
-SECONDS = 100.0
+SECONDS = 280.0
 
 
 @pytest.mark.timeout(SECONDS + 15)

@@ -20,7 +20,7 @@ from ..broker.client import Client
 WINDOW = 40
 OWN_LOSS = 0.0005
 """How likely a client is to break its own connection at each packet."""
-IDLE = 120.0
+IDLE = 240.0
 """Seconds that nothing may come for a subscriber."""
 
 Key = tuple[str, int]

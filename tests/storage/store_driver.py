@@ -9,7 +9,7 @@ from mombroker.model.message import Message
 from mombroker.model.store import Damage, Page, Store, StoredRecord
 from mombroker.model.unit import Unit, record_head
 
-TIMEOUT = 30.0
+TIMEOUT = 60.0
 HEAD = record_head(0, b"")
 
 
