@@ -33,13 +33,13 @@ def stream(layout, change, count=COUNT):
     board = Board()
     with FakeBroker(layout, every_thousandth(layout, change)) as broker:
         listening, found = threading.Event(), []
-        order = Receive(broker.port, layout, (layout.topic,), 1, stall=0.4, seconds=20)
+        order = Receive(broker.port, layout, (layout.topic,), 1, stall=2, seconds=20)
         thread = threading.Thread(
             target=lambda: found.append(receive(order, board, lambda report=None: listening.set()))
         )
         thread.start()
         assert listening.wait(10)
-        publish(Publish(broker.port, layout, 1, 15, count, stall=0.3), board, lambda report=None: None)
+        publish(Publish(broker.port, layout, 1, 15, count, stall=2), board, lambda report=None: None)
         thread.join(20)
     return found[0]
 
