@@ -13,7 +13,14 @@ import sys
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-COMPILED = ("mombroker/mqtt/*.py", "mombroker/core/*.py", "mombroker/model/message.py", "mombroker/model/unit.py")
+COMPILED = (
+    "mombroker/mqtt/*.py",
+    "mombroker/core/*.py",
+    "mombroker/model/message.py",
+    "mombroker/model/unit.py",
+    "mombroker/wiring/runtime.py",
+    "mombroker/listeners/tcp.py",
+)
 INTERPRETED: set[str] = set()
 """Paths that the patterns above match and that are better left alone, each with the reason why."""
 

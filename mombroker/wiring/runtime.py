@@ -22,7 +22,7 @@ class Clock:
     """Seconds since the Unix epoch that never go back: the wall clock at the start, then the monotonic one."""
 
     def __init__(self) -> None:
-        self._offset = time.time() - time.monotonic()
+        self._offset: float = time.time() - time.monotonic()
 
     def now(self) -> float:
         """The time."""
@@ -33,9 +33,9 @@ class LoopOutside(Outside):
     """What the core asks of an event loop and a store."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, store: Store, clock: Clock) -> None:
-        self._loop = loop
-        self._store = store
-        self._clock = clock
+        self._loop: asyncio.AbstractEventLoop = loop
+        self._store: Store = store
+        self._clock: Clock = clock
         self._timer: asyncio.TimerHandle | None = None
         self._settled: asyncio.Future[None] | None = None
         self.engine: Engine | None = None
@@ -165,10 +165,10 @@ class Runtime:
         commit_interval: float = 0.0,
     ) -> None:
         """``commit_interval``: 0.0, or the seconds between commits that no acknowledgement waits for."""
-        self.clock = Clock()
-        self._outside = LoopOutside(loop, store, self.clock)
-        self._store = store
-        self.engine = Engine(limits, hooks, self._outside, log, store.epoch, self.clock.now(), commit_interval)
+        self.clock: Clock = Clock()
+        self._outside: LoopOutside = LoopOutside(loop, store, self.clock)
+        self._store: Store = store
+        self.engine: Engine = Engine(limits, hooks, self._outside, log, store.epoch, self.clock.now(), commit_interval)
         self._outside.engine = self.engine
 
     def start(self) -> None:
