@@ -39,6 +39,7 @@ class LoopOutside(Outside):
         self._timer: asyncio.TimerHandle | None = None
         self._settled: asyncio.Future[None] | None = None
         self.engine: Engine | None = None
+        self.in_turn: bool = False
         self.failed: asyncio.Future[BaseException] = loop.create_future()
 
     def _started(self) -> Engine:
@@ -109,9 +110,11 @@ class LoopOutside(Outside):
 
     def request_turn(self) -> None:
         """End the turn after the sockets that are ready now have been read."""
+        self.in_turn = True
         self._loop.call_soon(self._end_turn)
 
     def _end_turn(self) -> None:
+        self.in_turn = False
         engine = self._started()
         engine.now = self._clock.now()
         engine.end_turn()
@@ -186,8 +189,9 @@ class Runtime:
         return self.engine.open_connection(transport, address, port, listener)
 
     def feed(self, connection: Connection, data: bytes) -> None:
-        """Bytes have arrived from a client."""
-        self.engine.now = self.clock.now()
+        """Bytes have arrived from a client. What arrives in one turn has one time: it was there at once."""
+        if not self._outside.in_turn:
+            self.engine.now = self.clock.now()
         self.engine.feed(connection, data)
 
     def connection_lost(self, connection: Connection) -> None:
