@@ -19,6 +19,8 @@ COMPILED = (
     "mombroker/core/named/*.py",
     "mombroker/model/message.py",
     "mombroker/model/unit.py",
+    "mombroker/wiring/runtime.py",
+    "mombroker/listeners/tcp.py",
 )
 INTERPRETED: set[str] = set()
 """Paths that the patterns above match and that are better left alone, each with the reason why."""

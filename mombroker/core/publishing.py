@@ -189,7 +189,7 @@ def admit(engine: "Engine", connection: Connection, packet: Publish, topic: byte
                 connection.block()
                 return
             message = answer
-    if isinstance(message, Refusal):
+    if not isinstance(message, Message):
         refuse(engine, connection, packet, route.topic, message.reason)
         return
     if message.topic != route.topic:

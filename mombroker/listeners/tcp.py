@@ -17,15 +17,19 @@ class TcpTransport(Transport):
 
     Closing lingers: what was written is sent, the writing side is shut down, and what the client still sends is
     read and dropped for a moment; a socket closed with unread bytes in it would be reset, and the reason code lost.
+    ``closing``, from then on or once the client has gone: nothing is written and nothing taken any more.
     """
 
+    __slots__ = ("_transport", "closing")
+
     def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self.closing = False
+        self._transport: asyncio.Transport = transport
+        self.closing: bool = False
 
     def write(self, data: bytes) -> None:
         """Send bytes, in order."""
-        if not self.closing and not self._transport.is_closing():
+        # An event loop's transport that has failed drops what is written until it tells so, with connection_lost.
+        if not self.closing:
             self._transport.write(data)
 
     def buffered(self) -> int:
@@ -62,15 +66,16 @@ class TcpTransport(Transport):
             self._transport.abort()
 
 
-class TcpProtocol(asyncio.Protocol):
-    """What asyncio calls for one connection."""
+class TcpProtocol:
+    """What asyncio calls for one connection: an ``asyncio.Protocol``, without that base, which has nothing in it and
+    would keep mypyc from compiling the class."""
 
     __slots__ = ("_runtime", "_listener", "_name", "_connection", "_transport")
 
     def __init__(self, runtime: Runtime, listener: "TcpListener", name: str) -> None:
-        self._runtime = runtime
-        self._listener = listener
-        self._name = name
+        self._runtime: Runtime = runtime
+        self._listener: TcpListener = listener
+        self._name: str = name
         self._connection: Connection | None = None
         self._transport: TcpTransport | None = None
 
@@ -90,16 +95,21 @@ class TcpProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes have arrived; those after the close are dropped."""
-        if self._connection is not None and self._transport is not None and not self._transport.closing:
-            self._runtime.feed(self._connection, data)
+        connection = self._connection
+        transport = self._transport
+        if connection is not None and transport is not None and not transport.closing:
+            self._runtime.feed(connection, data)
 
     def eof_received(self) -> bool:
         """The client will send no more: for MQTT that is the end of the connection."""
+        if self._transport is not None:
+            self._transport.closing = True
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
         if self._connection is not None and self._transport is not None:
+            self._transport.closing = True
             self._runtime.connection_lost(self._connection)
             self._listener.closed(self._transport)
             self._connection = None
@@ -125,13 +135,13 @@ class TcpListener:
     """One listening address. ``port`` is the real one, also when 0 was asked for."""
 
     def __init__(self, runtime: Runtime, address: Address) -> None:
-        self._runtime = runtime
-        self._address = address
+        self._runtime: Runtime = runtime
+        self._address: Address = address
         self._server: asyncio.Server | None = None
         self._open: set[TcpTransport] = set()
         self._all_closed: asyncio.Future[None] | None = None
-        self.port = address.port
-        self.stopped = False
+        self.port: int = address.port
+        self.stopped: bool = False
 
     @property
     def address(self) -> str:
@@ -143,13 +153,14 @@ class TcpListener:
         loop = asyncio.get_running_loop()
         name = str(self._address)
         self._server = await loop.create_server(
-            lambda: TcpProtocol(self._runtime, self, name),
+            lambda: cast(asyncio.Protocol, TcpProtocol(self._runtime, self, name)),
             self._address.host,
             self._address.port,
             backlog=1024,
             reuse_address=True,
         )
-        self.port = self._server.sockets[0].getsockname()[1]
+        # A tuple with asyncio, a list with uvloop, which compiled code would not take for one.
+        self.port = cast(Any, self._server).sockets[0].getsockname()[1]
 
     def stop_accepting(self) -> None:
         """Accept no new connection; those that are open go on."""

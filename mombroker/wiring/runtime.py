@@ -23,7 +23,7 @@ class Clock:
     """Seconds since the Unix epoch that never go back: the wall clock at the start, then the monotonic one."""
 
     def __init__(self) -> None:
-        self._offset = time.time() - time.monotonic()
+        self._offset: float = time.time() - time.monotonic()
 
     def now(self) -> float:
         """The time."""
@@ -34,13 +34,14 @@ class LoopOutside(Outside):
     """What the core asks of an event loop and a store."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, store: Store, clock: Clock) -> None:
-        self._loop = loop
-        self._store = store
-        self._clock = clock
+        self._loop: asyncio.AbstractEventLoop = loop
+        self._store: Store = store
+        self._clock: Clock = clock
         self._timer: asyncio.TimerHandle | None = None
         self._settled: asyncio.Future[None] | None = None
         self.engine: Engine | None = None
         self.operations: Callable[[Session, str, Publish], bool] | None = None
+        self.in_turn: bool = False
         self.failed: asyncio.Future[BaseException] = loop.create_future()
 
     def _started(self) -> Engine:
@@ -125,9 +126,11 @@ class LoopOutside(Outside):
 
     def request_turn(self) -> None:
         """End the turn after the sockets that are ready now have been read."""
+        self.in_turn = True
         self._loop.call_soon(self._end_turn)
 
     def _end_turn(self) -> None:
+        self.in_turn = False
         self._guarded(self._started().end_turn)
 
     def request_tick(self, deadline: float) -> None:
@@ -176,10 +179,10 @@ class Runtime:
         commit_interval: float = 0.0,
     ) -> None:
         """``commit_interval``: 0.0, or the seconds between commits that no acknowledgement waits for."""
-        self.clock = Clock()
-        self._outside = LoopOutside(loop, store, self.clock)
-        self._store = store
-        self.engine = Engine(limits, hooks, self._outside, log, store.epoch, self.clock.now(), commit_interval)
+        self.clock: Clock = Clock()
+        self._outside: LoopOutside = LoopOutside(loop, store, self.clock)
+        self._store: Store = store
+        self.engine: Engine = Engine(limits, hooks, self._outside, log, store.epoch, self.clock.now(), commit_interval)
         self._outside.engine = self.engine
 
     def start(self) -> None:
@@ -197,8 +200,9 @@ class Runtime:
         return self.engine.open_connection(transport, address, port, listener)
 
     def feed(self, connection: Connection, data: bytes) -> None:
-        """Bytes have arrived from a client."""
-        self.engine.now = self.clock.now()
+        """Bytes have arrived from a client. What arrives in one turn has one time: it was there at once."""
+        if not self._outside.in_turn:
+            self.engine.now = self.clock.now()
         self.engine.feed(connection, data)
 
     def connection_lost(self, connection: Connection) -> None:

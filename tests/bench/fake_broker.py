@@ -7,6 +7,15 @@ import threading
 from bench.load.packets import Layout
 
 
+def whole_packets(data):
+    """The packets in ``data`` that are there as a whole, and what is left. None is longer than 127 bytes."""
+    packets, start = [], 0
+    while len(data) >= start + 2 and len(data) >= (end := start + 2 + data[start + 1]):
+        packets.append(data[start:end])
+        start = end
+    return packets, data[start:]
+
+
 class FakeBroker:
     """Relays PUBLISH packets of a layout to one subscriber. ``spoil`` gets a list of packets and returns another.
 
@@ -48,27 +57,27 @@ class FakeBroker:
 
     def _serve(self, sock):
         with contextlib.suppress(OSError):
-            sock.recv(4096)
-            sock.sendall(b"\x20\x02\x00\x00")
-            size, data = self._layout.size, b""
+            data = b""
             while piece := sock.recv(1 << 16):
-                data += piece
-                if data[0] == 0x82:
-                    # Known before it is told so: the publisher starts as soon as the SUBACK is there.
-                    self._subscriber = sock
-                    sock.sendall(b"\x90\x03" + data[2:4] + bytes((self._layout.qos,)))
-                    data = b""
-                elif data[0] >> 4 == 3:
-                    count = len(data) // size
-                    packets = [data[place * size : (place + 1) * size] for place in range(count)]
-                    data = data[count * size :]
-                    self._relay(sock, packets)
-                elif data[:2] == b"\xe0\x00":
-                    sock.shutdown(socket.SHUT_RDWR)
-                else:
-                    data = b""  # acknowledgements of the subscriber
+                # Packets end anywhere in what is read, the subscriber's acknowledgements and goodbyes, too.
+                packets, data = whole_packets(data + piece)
+                self._relay(sock, [packet for packet in packets if packet[0] >> 4 == 3])
+                for packet in packets:
+                    self._answer(sock, packet)
+
+    def _answer(self, sock, packet):
+        if packet[0] == 0x10:
+            sock.sendall(b"\x20\x02\x00\x00")
+        elif packet[0] == 0x82:
+            # Known before it is told so: the publisher starts as soon as the SUBACK is there.
+            self._subscriber = sock
+            sock.sendall(b"\x90\x03" + packet[2:4] + bytes((self._layout.qos,)))
+        elif packet[0] == 0xE0:
+            sock.shutdown(socket.SHUT_RDWR)
 
     def _relay(self, sock, packets):
+        if not packets:
+            return
         if self._layout.qos:
             at = self._layout.row.fields["id"][1]
             sock.sendall(b"".join(b"\x40\x02" + packet[at : at + 2] for packet in packets))

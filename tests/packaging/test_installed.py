@@ -41,6 +41,8 @@ def test_a_build_is_compiled_as_a_whole_or_not_at_all():
         *(root / "mqtt").glob("*.py"),
         root / "model/message.py",
         root / "model/unit.py",
+        root / "wiring/runtime.py",
+        root / "listeners/tcp.py",
     ]
     extensions = {path.with_name(path.name.partition(".")[0] + ".py") for path in root.rglob("*.so")}
     expected = {path for path in hot if path.name != "__init__.py"} if is_compiled() else set()
