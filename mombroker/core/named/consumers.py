@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mombroker.core.named.queue import NamedQueue
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class QueueConsumer:
     """``key`` tells consumers apart; ``username`` is whose leases they are."""
 

@@ -68,6 +68,7 @@ class Pending:
         self.worker: Worker | None = None
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Worker(QueueConsumer):
     """Who answers requests. ``running`` is what it has been given and not answered."""
 

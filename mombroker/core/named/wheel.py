@@ -9,8 +9,8 @@ from typing import Final
 
 from mombroker.core.queue import Queue
 
-WIDTHS: Final = (1.0, 64.0, 4096.0, 262144.0)
-"""Seconds that a bucket of each level spans."""
+WIDTHS: Final[list[float]] = [1.0, 64.0, 4096.0, 262144.0]
+"""Seconds that a bucket of each level spans. A list: mypyc 2.4 takes a constant tuple of floats for unset."""
 
 SPAN: Final = 64
 """Buckets of one level ahead before the next level is used."""
