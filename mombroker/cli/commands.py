@@ -85,11 +85,11 @@ def _logged(settings: Settings) -> Settings:
 def check(context: CliContext) -> None:
     """Check the settings and load the plugins, without starting; print what would be used."""
     # Imported here, as in serve: only these two need the plugin host.
-    from mombroker.cli.plugin_checks import check_plugins
+    from mombroker.cli.plugin_checks import check_plugins, plugins_by_default
 
     settings = context.settings
     check_plugins(settings)
-    click.echo(settings_report(settings))
+    click.echo(settings_report(settings, plugins_by_default(settings)))
 
 
 @click.command()

@@ -1,10 +1,13 @@
 """Plugins for commands: loaded as the broker would load them, but never started."""
 
+from collections.abc import Mapping
+
 import pluggy
 
 from mombroker.hooks import PluginState
 from mombroker.model.errors import PluginError
-from mombroker.wiring.plugin_loading import check_exposure, load_plugins
+from mombroker.wiring.plugin_installed import installed_plugins
+from mombroker.wiring.plugin_loading import check_exposure, default_plugins, enabled_plugins, load_plugins
 from mombroker.wiring.settings import Settings
 
 
@@ -42,6 +45,13 @@ def closed_state(name: str) -> PluginState:
 def plugins_at_rest(settings: Settings) -> pluggy.PluginManager:
     """The enabled plugins, made but not started. Raises ConfigurationError or PluginError."""
     return load_plugins(settings.plugins, closed_state, file=settings.file)
+
+
+def plugins_by_default(settings: Settings) -> dict[str, Mapping[str, object]]:
+    """The plugins that are on without a word in the settings, and the options they are made with."""
+    installed = installed_plugins()
+    enabled = enabled_plugins(settings.plugins, installed)
+    return {one.name: one.options for one in default_plugins(enabled, {*settings.plugins}, (), installed)}
 
 
 def check_plugins(settings: Settings) -> None:

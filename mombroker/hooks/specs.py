@@ -118,15 +118,25 @@ class Specifications:
     ) -> bool | None | Awaitable[bool | None]:
         """Say whether a client may do something.
 
-        Called when a client publishes, subscribes, or is to receive a message, and its connection does not remember
-        the answer: answers are kept for ``auth_cache_seconds``. Also called for a will, on its topic, when it is due.
+        Called when a client publishes, subscribes, is to receive a message, or uses a queue, a service or an operation
+        of the broker, and the answer is not remembered: those of a connection are kept for ``auth_cache_seconds``. Also
+        called for a will, on its topic, when it is due.
 
-        ``identity``: who the client is. ``action``: ``"publish"``, ``"subscribe"`` or ``"receive"``. ``resource``: the
-        topic; to subscribe, the filter, with ``$share/GROUP/`` in front for a shared subscription. An answer about a
-        filter must hold for every topic that it matches.
+        ``identity``: who the client is; the native API asks for its callers too. ``action``: what it wants to do.
+        ``resource``: what with:
 
-        Answer True to allow, False to forbid, None for no opinion: the next plugin is asked. What nobody has an
-        opinion on is allowed, so that a plugin that guards something should answer False for all the rest.
+        - ``"publish"``, ``"receive"``: a topic. ``"subscribe"``: a topic filter, with ``$share/GROUP/`` in front for a
+          shared subscription; the answer must hold for every topic that the filter matches. Not asked about topics
+          below ``$queue/``, ``$service/`` and ``$mom/``: what counts there is the queue or service.
+        - ``"configure"``, ``"write"``, ``"read"``: ``queue:NAME`` or ``service:NAME``. To make, change, purge or delete
+          it; to put messages in, or ask the service; to consume messages, or work for the service.
+        - ``"admin"``: ``broker``. To run it: clients, sessions, retained messages, users, numbers.
+
+        Answer True to allow, False to forbid, None for no opinion: the next plugin is asked. What nobody has an opinion
+        on is allowed of a topic, so that a plugin that guards topics should answer False for all the rest; of a queue
+        or service it is for its owner, those the owner has let, and users with the role ``admin``, and anybody may make
+        one; of the broker for users with the role ``admin``. More actions may come: answer None to those you do not
+        know.
 
         On a fault it is forbidden; no other plugin is asked.
 
@@ -138,6 +148,8 @@ class Specifications:
             class OwnTopicsOnly:
                 @hookimpl
                 async def mombroker_authorize(self, identity, action, resource):
+                    if action not in ("publish", "subscribe", "receive"):
+                        return None
                     if "admin" in identity.roles:
                         return True
                     return resource.startswith(f"devices/{identity.client_id}/")
@@ -191,15 +203,20 @@ class Specifications:
 
     @hookspec(firstresult=True)
     def mombroker_queue_policy(self, queue: QueueSpec) -> QueuePolicy | None | Awaitable[QueuePolicy | None]:
-        """Say how much may wait in a queue.
+        """Say how much may wait in a queue, and how a named queue treats its messages.
 
-        Called when a queue is created, and for each queue there is when the broker starts.
+        Called when a queue is created, for each queue there is when the broker starts, and when a named queue is
+        changed.
 
-        ``queue``: its name, kind and owner.
+        ``queue``: its name, kind and owner: ``client:ID`` of the kind ``"session"``, ``$share/GROUP/FILTER`` of the
+        kind ``"shared"``, ``NAME`` of the kind ``"named"``, ``svc:NAME`` of the kind ``"service"``.
 
-        Answer with a QueuePolicy, or with None to leave it to the next plugin. While an async answer is awaited, the
-        queue has the default policy: a million messages and 1 GiB; the queue of a client drops its oldest message,
-        any other refuses the new one.
+        Answer with a QueuePolicy, or with None to leave it to the next plugin. Of a named queue, the parts that its
+        maker has asked for are as its maker wants them, whatever the answer; the rest is as answered. While an async
+        answer is awaited, the queue has the default policy: a million messages and 1 GiB; the queue of a client drops
+        its oldest message, any other refuses the new one. A ``dead_letter`` is the name of another named queue, which
+        is made if it is not there, for the owner of this one; ``overflow`` may be DEAD_LETTER for named queues and
+        services only.
 
         On a fault the queue keeps the default policy.
 
@@ -214,6 +231,8 @@ class Specifications:
                 def mombroker_queue_policy(self, queue):
                     if queue.name.startswith("client:pump-"):
                         return QueuePolicy(max_messages=100, message_ttl=3600.0, overflow=Overflow.DROP_OLDEST)
+                    if queue.kind == "named" and queue.name != "undeliverable":
+                        return QueuePolicy(max_deliveries=5, retry_delay=10.0, dead_letter="undeliverable")
                     return None
         """
 
@@ -221,12 +240,14 @@ class Specifications:
     def mombroker_overflow(self, queue: QueueSpec, message: Message) -> Overflow | None:
         """Say what a full queue does with one message too many.
 
-        Called for each message that does not fit. Plain functions only: the publisher's acknowledgement depends on
-        the answer.
+        Called for each message that does not fit, whichever kind of queue it is. Plain functions only: the publisher's
+        acknowledgement depends on the answer.
 
         ``queue``: the queue that is full. ``message``: the one that does not fit.
 
         Answer with an Overflow, or with None to leave it to the next plugin, and in the end to the queue's policy.
+        REJECT refuses the message to its publisher, and then no other queue gets it either. DEAD_LETTER is for named
+        queues and services only: the oldest message makes room and goes to their queue of dead letters.
 
         On a fault the queue's policy decides.
 

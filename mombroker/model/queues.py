@@ -8,6 +8,7 @@ SESSION_PREFIX: Final = "client:"
 SHARED_PREFIX: Final = "$share/"
 QUEUE_PREFIX: Final = "$queue/"
 SERVICE_PREFIX: Final = "$service/"
+SERVICE_QUEUE_PREFIX: Final = "svc:"
 
 
 class Overflow(enum.Enum):
@@ -24,9 +25,9 @@ class Overflow(enum.Enum):
 class QueueSpec:
     """A queue as policy hooks see it.
 
-    ``name`` is ``client:<id>`` for an MQTT session's own queue, ``$share/<group>/<filter>`` for a shared
-    subscription, and its own name for a named queue or a service. ``kind`` is ``"session"``, ``"shared"``, ``"named"``
-    or ``"service"``; ``username`` is the owner. ``durable`` queues survive a restart.
+    ``name`` is ``client:<id>`` for an MQTT session's own queue, ``$share/<group>/<filter>`` for a shared subscription,
+    its own name for a named queue, and ``svc:<name>`` for the queue of a service. ``kind`` is ``"session"``,
+    ``"shared"``, ``"named"`` or ``"service"``; ``username`` is the owner. ``durable`` queues survive a restart.
     """
 
     name: str

@@ -11,13 +11,15 @@ from typing import Any, Final
 from mombroker.hooks.requests import AuthContinue, AuthDone, ConnectRequest
 from mombroker.model.identity import Identity, Refusal
 from mombroker.model.message import Message
-from mombroker.model.queues import Overflow, QueuePolicy
+from mombroker.model.queues import SERVICE_QUEUE_PREFIX, Overflow, QueuePolicy, QueueSpec
 from mombroker.mqtt.errors import ProtocolError
 from mombroker.mqtt.packet_types import CONNACK, PUBACK, WILL
 from mombroker.mqtt.properties import decode_properties
 from mombroker.mqtt.reason_rules import is_legal_reason
 from mombroker.mqtt.topics import check_name
 from mombroker.mqtt.wire import varint
+from mombroker.operations import Problem
+from mombroker.operations.names import check_name as check_queue_name
 from mombroker.wiring.hook_calls import UnfitAnswer
 
 LONGEST_REASON: Final = 500
@@ -63,15 +65,36 @@ def policy_answer(policy: QueuePolicy, arguments: tuple[Any, ...]) -> QueuePolic
     )
     _require(_is_duration(policy.message_ttl), "gave a message_ttl below 0")
     _require(isinstance(policy.overflow, Overflow), "gave an overflow that is no Overflow")
-    named = arguments[0].kind in ("named", "service")
-    _require(named or policy.overflow is not Overflow.DEAD_LETTER, "gave a queue without dead letters that overflow")
+    overflow_answer(policy.overflow, arguments)
     _require(type(policy.max_leased) is int and policy.max_leased > 0, "gave a max_leased below 1")
     _require(type(policy.max_deliveries) is int and policy.max_deliveries >= 0, "gave a max_deliveries below 0")
-    _require(isinstance(policy.dead_letter, str), "gave a dead_letter that is no name")
+    _require(type(policy.single_active) is bool, "gave a single_active that is neither True nor False")
+    _check_dead_letter(policy.dead_letter, arguments[0])
     seconds = (policy.expires, policy.retry_delay, policy.dedup_window)
     _require(all(_is_duration(value) for value in seconds), "gave a time that is not a number from 0")
     _require(_is_duration(policy.lease) and policy.lease > 0, "gave a lease that is no time")
     return policy
+
+
+def overflow_answer(overflow: Overflow, arguments: tuple[Any, ...]) -> Overflow:
+    """What a queue does with one message too many. Only some kinds of queue have dead letters."""
+    named = arguments[0].kind in ("named", "service")
+    _require(
+        named or overflow is not Overflow.DEAD_LETTER, "gave a queue without dead letters the overflow DEAD_LETTER"
+    )
+    return overflow
+
+
+def _check_dead_letter(name: str, queue: QueueSpec) -> None:
+    _require(isinstance(name, str), "gave a dead_letter that is no name")
+    if not name:
+        return
+    try:
+        check_queue_name(name)
+    except Problem as problem:
+        raise UnfitAnswer(f"gave a dead_letter that no queue can be called: {problem.detail}") from None
+    _require(not name.startswith(SERVICE_QUEUE_PREFIX), "gave a dead_letter that is the queue of a service")
+    _require(name != queue.name, "gave a queue itself for its dead letters")
 
 
 def _is_duration(value: object) -> bool:

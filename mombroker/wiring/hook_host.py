@@ -107,7 +107,7 @@ class HookHost(Hooks):
         self._authorize = point("authorize", (bool,))
         self._directory = point("user_directory", plain=True)
         self._policy = point("queue_policy", (QueuePolicy,), hook_answers.policy_answer)
-        self._overflow = point("overflow", (Overflow,), plain=True)
+        self._overflow = point("overflow", (Overflow,), hook_answers.overflow_answer, plain=True)
         self._on_publish = point("on_publish", messages, hook_answers.publish_answer, chained=True)
         self._on_deliver = point("on_deliver", messages, hook_answers.deliver_answer, plain=True, chained=True)
         self._observers = Observers(point("event"), self._questions)

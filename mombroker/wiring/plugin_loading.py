@@ -22,6 +22,7 @@ from mombroker.wiring.plugin_settings import ENABLED, plugin_settings
 from mombroker.wiring.settings_address import parse_address
 
 AUTHENTICATION: Final = frozenset({"mombroker_authenticate", "mombroker_enhanced_authentication"})
+AUTHORIZATION: Final = "mombroker_authorize"
 ANONYMOUS: Final = "anonymous"
 DEFAULTS: Final = ("storage", "queue_limits", ANONYMOUS)
 """Built-in plugins that are on unless they are turned off; the last one only where nobody else authenticates."""
@@ -50,27 +51,32 @@ def load_plugins(
     or broken, ConfigurationError for options that it does not take; the message names the ``file`` they are from.
     """
     installed = installed_plugins() if installed is None else installed
-    found = [
+    found = enabled_plugins(tables, installed)
+    found += default_plugins(found, {*tables}, objects, installed)
+    named = _named(objects, {one.name for one in found})
+    return _registered([*named, *((one.name, _made_from(file, one, state_for)) for one in found)])
+
+
+def enabled_plugins(tables: Mapping[str, Mapping[str, object]], installed: Installed) -> list[Found]:
+    """The plugins that the settings enable. Raises PluginError for one that is missing."""
+    return [
         Found(name, load_entry_point(name, installed), options)
         for name, options in tables.items()
         if options.get(ENABLED, True)
     ]
-    found += default_plugins(found, {*tables}, objects, installed)
-    named = _named(objects, {one.name for one in found})
-    return _registered([*named, *((one.name, _made_from(file, one, state_for)) for one in found)])
 
 
 def default_plugins(
     found: Sequence[Found], mentioned: set[str], objects: Sequence[object], installed: Installed
 ) -> list[Found]:
     """The built-in plugins to add to those that were enabled. One that the settings mention at all is not added."""
-    authenticated = any(AUTHENTICATION & hooks_of(one.target) for one in found)
-    authenticated = authenticated or any(AUTHENTICATION & hooks_of(plugin) for plugin in objects)
-    return [
-        Found(name, load_entry_point(name, installed), {})
-        for name in DEFAULTS
-        if name not in mentioned and not (name == ANONYMOUS and authenticated)
-    ]
+    hooks = {hook for plugin in (*(one.target for one in found), *objects) for hook in hooks_of(plugin)}
+    added = [Found(name, load_entry_point(name, installed), {}) for name in DEFAULTS if name not in mentioned]
+    if AUTHENTICATION & hooks:
+        return [one for one in added if one.name != ANONYMOUS]
+    # A newcomer runs the broker on his own machine. Whoever has thought about rights says himself who runs it.
+    options = {} if AUTHORIZATION in hooks else {"admin": True}
+    return [one._replace(options=options) if one.name == ANONYMOUS else one for one in added]
 
 
 def _made_from(file: str, found: Found, state_for: Callable[[str], PluginState]) -> object:

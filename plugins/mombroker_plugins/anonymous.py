@@ -1,7 +1,7 @@
 """Let clients in without asking who they are: by default those on this machine only.
 
 It is asked after every other authentication plugin. What a client says its name is, is not believed: its identity has
-no username, so that rules for a user never apply to it.
+no username, so that rules for a user never apply to it. Its one role, if any, is given to all alike.
 """
 
 import ipaddress
@@ -12,6 +12,8 @@ from msgspec import Meta, Struct
 from mombroker.hooks import ConnectRequest, PluginContext, hookimpl
 from mombroker.model.identity import Identity
 
+ADMIN_ROLE = "admin"
+
 
 class AnonymousSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[plugins.anonymous]``"""
@@ -20,6 +22,13 @@ class AnonymousSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
         Literal["loopback", "any"],
         Meta(description="Who is let in: clients on this machine (`loopback`), or everybody who can reach it (`any`)."),
     ] = "loopback"
+    admin: Annotated[
+        bool,
+        Meta(
+            description="Whether they have the role `admin`, and so may run the broker and use every queue. True "
+            "without this section, as long as no other plugin authenticates or authorises clients."
+        ),
+    ] = False
 
 
 class Anonymous:
@@ -29,6 +38,7 @@ class Anonymous:
 
     def __init__(self, settings: AnonymousSettings, context: PluginContext) -> None:
         self._settings = settings
+        self._roles = frozenset({ADMIN_ROLE}) if settings.admin else frozenset()
 
     @property
     def accepts_strangers(self) -> bool:
@@ -40,7 +50,7 @@ class Anonymous:
         """Everybody, or everybody on this machine, is nobody in particular."""
         if not self.accepts_strangers and not is_loopback(request.address):
             return None
-        return Identity(request.client_id, username=None, address=request.address)
+        return Identity(request.client_id, None, self._roles, request.address)
 
 
 def is_loopback(address: str) -> bool:

@@ -12,6 +12,7 @@ import structlog
 import mombroker
 from mombroker.cli import main
 from mombroker.model.errors import ConfigurationError, StoreLocked
+from mombroker.wiring.settings_keys import SECTIONS
 
 needs_plugins = pytest.mark.skipif(
     not importlib.metadata.entry_points(group="mombroker"), reason="mombroker is not installed here"
@@ -170,6 +171,30 @@ def test_check_prints_the_settings_that_would_be_used(capsys, tmp_path):
     assert "maximum_qos = 1\n" in out
     assert 'data = "d"\n' in out
     assert not (tmp_path / "d").exists(), "check starts nothing"
+
+
+@needs_plugins
+def test_check_shows_every_section(capsys):
+    assert main(["check"]) == 0
+    assert {f"[{name}]" for name in SECTIONS} <= {*capsys.readouterr().out.splitlines()}
+
+
+@needs_plugins
+def test_check_shows_what_is_on_without_a_section_and_that_anonymous_clients_run_the_broker(capsys, tmp_path):
+    assert main(["check"]) == 0
+    out = capsys.readouterr().out
+    assert "# [plugins.queue_limits]\n" in out
+    assert "# [plugins.anonymous]\n# admin = true\n" in out
+    (tmp_path / "b.toml").write_text("[plugins.acl]\n")
+    assert main(["check", "--config", "b.toml"]) == 0
+    out = capsys.readouterr().out
+    assert "# [plugins.anonymous]\n" in out
+    assert "admin" not in out
+    (tmp_path / "b.toml").write_text("[plugins.anonymous]\n[plugins.users]\n")
+    assert main(["check", "--config", "b.toml"]) == 0
+    out = capsys.readouterr().out
+    assert "# [plugins.anonymous]" not in out
+    assert "admin" not in out
 
 
 @needs_plugins

@@ -138,7 +138,7 @@ async def test_the_first_answer_about_an_overflow_counts(host, queue, message):
     assert host(Policies(None)).overflow(queue, message, Overflow.REJECT) is Overflow.REJECT
 
 
-@pytest.mark.parametrize("answer", [broken, "drop", True])
+@pytest.mark.parametrize("answer", [broken, "drop", True, Overflow.DEAD_LETTER])
 async def test_a_faulty_overflow_falls_back_to_the_queues_policy(host, queue, message, answer):
     guarded = host(Policies(answer))
     assert guarded.overflow(queue, message, Overflow.REJECT) is Overflow.REJECT

@@ -1,9 +1,12 @@
 """Plugins from the settings: which are loaded, in which order, and what is said when that fails."""
 
+import re
 import sys
+import tomllib
 import types
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -14,6 +17,7 @@ from mombroker.model import ConfigurationError, Identity, PluginError
 from mombroker.wiring.plugin_loading import check_exposure, has_authenticator
 
 THIS = __name__
+PAGE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
 
 
 class Plain:
@@ -118,6 +122,44 @@ def test_anonymous_stays_out_when_somebody_authenticates(load_case):
     assert "anonymous" not in names(load_case({}, Authenticator()))
     assert "anonymous" not in names(load_case({"users": {}}))
     assert "anonymous" in names(load_case({"acl": {}}))
+
+
+BUILT_IN_EXAMPLES = re.findall(r"```toml\n(\[+plugins\.(?:acl|queue_limits).*?)```", PAGE, re.DOTALL)
+
+
+@pytest.mark.parametrize("source", BUILT_IN_EXAMPLES)
+def test_the_settings_on_the_page_of_the_plugins_load(load, source):
+    load(tomllib.loads(source)["plugins"])
+
+
+def test_there_are_such_settings():
+    assert len(BUILT_IN_EXAMPLES) == 2
+
+
+def roles_of_nobody(plugins, request_of):
+    return plugins.get_plugin("anonymous").mombroker_authenticate(request_of()).roles
+
+
+def test_without_settings_anonymous_clients_of_this_machine_run_the_broker(load, request_of):
+    assert roles_of_nobody(load(), request_of) == {"admin"}
+    assert roles_of_nobody(load({"queue_limits": {}}), request_of) == {"admin"}
+    assert load().get_plugin("anonymous").mombroker_authenticate(request_of(address="8.8.8.8")) is None
+
+
+@pytest.mark.parametrize("table", [{}, {"allow": "loopback"}, {"allow": "any"}, {"admin": False}])
+def test_anonymous_clients_do_not_run_the_broker_where_the_settings_have_a_section_about_them(load, request_of, table):
+    assert roles_of_nobody(load({"anonymous": table}), request_of) == frozenset()
+
+
+def test_anonymous_clients_do_not_run_the_broker_where_somebody_decides_about_rights(load, request_of):
+    class Rights:
+        @hookimpl
+        def mombroker_authorize(self, identity):
+            return None
+
+    assert roles_of_nobody(load({"acl": {}}), request_of) == frozenset()
+    assert roles_of_nobody(load({}, Rights()), request_of) == frozenset()
+    assert roles_of_nobody(load({"acl": {}, "anonymous": {"admin": True}}), request_of) == {"admin"}
 
 
 def test_anonymous_beside_an_authenticator_is_a_choice_of_the_settings(load_case):

@@ -168,7 +168,7 @@ def test_other_roles_of_the_same_user_are_another_matter(make):
         (rule("a/#/b"), "no topic filter"),
         (rule("a/b+"), "no topic filter"),
         (rule("a\0b"), "null character"),
-        (rule("a", "wirte"), 'write one of "deny", "read"'),
+        (rule("a", "wirte"), 'write one of "all", "configure", "deny", "read"'),
         (rule("a", user=""), r"rules\[1\].user"),
         ({**rule("a"), "tpic": ""}, r"rules\[1\].tpic is not a setting of this plugin; did you mean topic"),
     ],

@@ -24,6 +24,13 @@ def test_a_claimed_name_is_not_believed(make, connect):
     assert make(Anonymous).mombroker_authenticate(connect("admin", b"secret")).username is None
 
 
+def test_nobody_in_particular_is_no_administrator_unless_the_operator_says_so(make, connect):
+    assert make(Anonymous).mombroker_authenticate(connect()).roles == frozenset()
+    assert make(Anonymous, allow="any").mombroker_authenticate(connect()).roles == frozenset()
+    assert make(Anonymous, admin=True).mombroker_authenticate(connect()).roles == {"admin"}
+    assert make(Anonymous, admin=True).mombroker_authenticate(connect(address="8.8.8.8")) is None
+
+
 def test_it_is_asked_last_wherever_it_stands_in_the_settings(make, connect):
     class Guard:
         @hookimpl

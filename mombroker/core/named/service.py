@@ -16,7 +16,7 @@ from mombroker.core.named.queue import NamedQueue
 from mombroker.core.queue import Ref
 from mombroker.core.session import Session
 from mombroker.model.message import Message
-from mombroker.model.queues import SERVICE_PREFIX
+from mombroker.model.queues import SERVICE_PREFIX, SERVICE_QUEUE_PREFIX
 from mombroker.mqtt.packet_types import PUBLISH, V5
 from mombroker.mqtt.properties import Properties, property_block
 from mombroker.operations.problems import DEADLINE_PASSED, SERVICE_FAILED
@@ -24,7 +24,7 @@ from mombroker.operations.problems import DEADLINE_PASSED, SERVICE_FAILED
 if TYPE_CHECKING:
     from mombroker.core.named.requests import Requests
 
-QUEUE_NAME_PREFIX: Final = "svc:"
+QUEUE_NAME_PREFIX: Final = SERVICE_QUEUE_PREFIX
 """Before the name of a service in the name of its queue."""
 
 KEPT_PRIORITY: Final = 0
