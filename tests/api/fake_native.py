@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,6 +89,11 @@ class FakeNative:
         consumption = FakeConsumption(self, queue, credit)
         self.consumptions.append(consumption)
         return consumption
+
+    async def parts(self, caller: Caller, request: services.Request) -> AsyncIterator[services.Part]:
+        reply: Any = await self.call(caller, request)
+        for part in reply.parts:
+            yield part
 
     async def notify(self) -> None:
         async with self.changed:
@@ -431,6 +437,9 @@ class FakeConsumption:
 
     def __aiter__(self) -> "FakeConsumption":
         return self
+
+    async def begin(self) -> None:
+        self._native._queue(self._queue)
 
     def _room(self) -> int:
         return self._credit - len(self._mine & self._native.leased.keys())

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mombroker.api.http.logins import Logins
-from mombroker.api.http.ports import Native
 from mombroker.api.http.uploads import Uploads
+from mombroker.api.native import NativeApi
 from mombroker.operations.problems import SHUTTING_DOWN, Problem
 from mombroker.wiring.settings_keys import HttpSettings
 
@@ -19,7 +19,7 @@ class Context:
     ``trouble`` tells why the broker could not do its work now, or None. ``stopping`` is done when it stops.
     """
 
-    native: Native
+    native: NativeApi
     settings: HttpSettings
     logins: Logins
     uploads: Uploads

@@ -11,8 +11,8 @@ from msgspec import Struct, structs
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
+from mombroker.api.caller import Caller
 from mombroker.api.http.context import Context
-from mombroker.api.http.ports import Caller
 from mombroker.api.http.reading import JSON, JsonBody, Parameters, check_json, fields_of, part_of
 from mombroker.api.http.writing import json_response
 from mombroker.operations.catalogue import OPERATIONS

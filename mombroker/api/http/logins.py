@@ -10,8 +10,9 @@ from typing import Final
 
 from starlette.requests import Request
 
-from mombroker.api.http.ports import Caller, Native
+from mombroker.api.caller import Caller
 from mombroker.api.http.tokens import Tokens
+from mombroker.api.native import NativeApi
 from mombroker.operations.problems import NOT_LOGGED_IN, Problem
 
 TRANSPORT: Final = "http"
@@ -20,7 +21,7 @@ TRANSPORT: Final = "http"
 class Logins:
     """Finds the caller of a request."""
 
-    def __init__(self, native: Native, tokens: Tokens) -> None:
+    def __init__(self, native: NativeApi, tokens: Tokens) -> None:
         self._native = native
         self.tokens = tokens
 

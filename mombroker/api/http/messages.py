@@ -7,9 +7,9 @@ from msgspec import Struct, structs
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
+from mombroker.api.caller import Caller
 from mombroker.api.http.context import Context
 from mombroker.api.http.endpoint import Endpoint, operation
-from mombroker.api.http.ports import Caller
 from mombroker.api.http.reading import JSON, JsonBody, Parameters, content, essence, fields_of, part_of, structs_from
 from mombroker.api.http.waiting import while_connected
 from mombroker.api.http.writing import json_response

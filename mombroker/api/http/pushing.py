@@ -7,11 +7,12 @@ from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
+from mombroker.api.caller import Caller
 from mombroker.api.http.context import Context
 from mombroker.api.http.endpoint import Endpoint
-from mombroker.api.http.events import EVENT_STREAM, EventStream, event
-from mombroker.api.http.ports import Caller, Consumption
+from mombroker.api.http.events import EVENT_STREAM, READY, EventStream, event
 from mombroker.api.http.reading import Parameters
+from mombroker.api.streams import Consumption
 from mombroker.operations.problems import NO_SUCH_QUEUE
 from mombroker.operations.queues import QueueName
 
@@ -30,15 +31,15 @@ class StreamParameters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 async def _stream(context: Context, request: Request, caller: Caller, parameters: Any) -> ASGIApp:
     consumption = context.native.consume(caller, parameters.queue, parameters.credit, parameters.lease)
-    return await EventStream.begin(context, _events(consumption))
+    await consumption.begin()
+    return EventStream(context, _events(consumption), READY, consumption.close)
 
 
 async def _events(consumption: Consumption) -> AsyncGenerator[bytes, None]:
-    try:
-        async for messages in consumption:
+    async for messages in consumption:
+        # None are left of a batch whose leases have all run out.
+        if messages:
             yield b"".join(event("message", message) for message in messages)
-    finally:
-        await consumption.close()
 
 
 stream: Final = Endpoint(

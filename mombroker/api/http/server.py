@@ -18,10 +18,10 @@ from uvicorn.server import ServerState
 from mombroker.api.http.app import App
 from mombroker.api.http.context import Context, stopped
 from mombroker.api.http.logins import Logins
-from mombroker.api.http.ports import Native
 from mombroker.api.http.problem_documents import problem_document
 from mombroker.api.http.tokens import Tokens
 from mombroker.api.http.uploads import Uploads
+from mombroker.api.native import NativeApi
 from mombroker.operations.problems import OVERLOADED, Problem
 from mombroker.wiring.settings_address import Address
 from mombroker.wiring.settings_keys import HttpSettings
@@ -39,7 +39,9 @@ _quiet.setLevel(logging.CRITICAL)  # what clients do wrong they are told, and th
 class HttpServer:
     """All addresses that HTTP is served on. ``trouble`` tells why the broker could not do its work now, or None."""
 
-    def __init__(self, native: Native, settings: HttpSettings, trouble: Callable[[], Problem | None], log: Any) -> None:
+    def __init__(
+        self, native: NativeApi, settings: HttpSettings, trouble: Callable[[], Problem | None], log: Any
+    ) -> None:
         self._settings = settings
         self._stopping: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._context = Context(

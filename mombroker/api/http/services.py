@@ -1,6 +1,6 @@
 """Request and response: a service is asked and its reply is the response, at once or later; and workers that poll."""
 
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Annotated, Any, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -8,11 +8,11 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from mombroker.api.caller import Caller
 from mombroker.api.http.context import Context
 from mombroker.api.http.endpoint import Endpoint, operation
-from mombroker.api.http.events import EVENT_STREAM, EventStream, event
+from mombroker.api.http.events import EVENT_STREAM, READY, EventStream, event
 from mombroker.api.http.messages import ANY, CONTENT_HEADERS
-from mombroker.api.http.ports import Caller
 from mombroker.api.http.reading import JSON, Parameters, content, fields_of, part_of
 from mombroker.api.http.waiting import while_connected
 from mombroker.api.http.writing import REPLY, json_response, reply_response
@@ -30,6 +30,7 @@ from mombroker.operations.problems import (
 from mombroker.operations.services import (
     FetchReply,
     NextRequest,
+    Part,
     Reply,
     ReplyState,
     Request,
@@ -80,17 +81,23 @@ async def _ask(context: Context, request: HttpRequest, caller: Caller, parameter
             return json_response(ticket, 202, {"location": f"/v1/requests/{ticket.id}"})
     if given.get("timeout", 0) > LONGEST_SECONDS:
         raise Problem(BAD_REQUEST, f"nobody can wait for more than {LONGEST_SECONDS} s; ask with ?later instead")
-    work = context.native.call(caller, Request(patient=parameters.patient, **given))
+    question = Request(patient=parameters.patient, **given)
     accepted = request.headers.get("accept", "")
     if EVENT_STREAM in accepted:
-        return await EventStream.begin(context, _parts(work))
-    reply: Any = await while_connected(context, request, work, _drop)
+        events = _events(context.native.parts(caller, question))
+        first = await while_connected(context, request, _first(events), _drop)
+        return EventStream(context, events, first, events.aclose)
+    reply: Any = await while_connected(context, request, context.native.call(caller, question), _drop)
     return reply_response(reply, REPLY in accepted)
 
 
-async def _parts(work: Coroutine[Any, Any, Any]) -> AsyncGenerator[bytes, None]:
-    for part in (await work).parts:
+async def _events(parts: AsyncIterator[Part]) -> AsyncGenerator[bytes, None]:
+    async for part in parts:
         yield event("part", part)
+
+
+async def _first(events: AsyncGenerator[bytes, None]) -> bytes:
+    return await anext(events, READY)
 
 
 async def _drop(_reply: object) -> None:

@@ -7,10 +7,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from mombroker.api.caller import Caller
 from mombroker.api.http.context import Context
 from mombroker.api.http.endpoint import Endpoint
 from mombroker.api.http.logins import authorization
-from mombroker.api.http.ports import Caller
 from mombroker.api.http.reading import JSON, Parameters
 from mombroker.api.http.writing import json_response
 from mombroker.operations.problems import NOT_LOGGED_IN, Problem

@@ -6,9 +6,9 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
+from mombroker.api.caller import Caller
 from mombroker.api.http.context import Context
 from mombroker.api.http.endpoint import Endpoint, operation
-from mombroker.api.http.ports import Caller
 from mombroker.operations.problems import NO_SUCH_USER, NOT_AVAILABLE
 
 

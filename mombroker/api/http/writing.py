@@ -2,15 +2,15 @@
 
 import re
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-from msgspec import Struct, structs
+from msgspec import Struct
 from starlette.responses import Response
 
-from mombroker.operations.messages import InMessage, Messages
+from mombroker.api.texts import as_text
 from mombroker.operations.queues import Done
-from mombroker.operations.services import Part, Reply, ReplyState, Task, Tasks
+from mombroker.operations.services import Reply
 
 JSON: Final = "application/json"
 BYTES: Final = "application/octet-stream"
@@ -33,33 +33,7 @@ def json_response(answer: Struct, status: int = 200, headers: dict[str, str] | N
 
 def encoded(answer: Struct) -> bytes:
     """An answer in JSON: what is UTF-8 as ``text``, anything else as ``payload`` in base64."""
-    return _encoder.encode(readable(answer))
-
-
-def readable(answer: Any) -> Any:
-    """The answer with every payload that is UTF-8 moved to ``text``."""
-    match answer:
-        case InMessage() | Part() | Task():
-            return _readable(answer)
-        case Messages():
-            return Messages(messages=tuple(map(_readable, answer.messages)))
-        case Tasks():
-            return Tasks(tasks=tuple(map(_readable, answer.tasks)))
-        case Reply():
-            return Reply(parts=tuple(map(_readable, answer.parts)))
-        case ReplyState():
-            return structs.replace(answer, parts=tuple(map(_readable, answer.parts)))
-    return answer
-
-
-def _readable(item: Any) -> Any:
-    if item.text is not None:
-        return item
-    try:
-        text = item.payload.decode("utf-8")
-    except UnicodeDecodeError:
-        return item
-    return structs.replace(item, payload=b"", text=text)
+    return _encoder.encode(as_text(answer))
 
 
 def reply_response(reply: Reply, as_json: bool) -> Response:
