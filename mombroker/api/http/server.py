@@ -84,14 +84,20 @@ class HttpServer:
 
     async def start(self) -> None:
         """Begin to listen. Raises OSError, e.g. when a port is taken."""
-        loop = asyncio.get_running_loop()
         self._date()
         for address in self._settings.addresses():
-            server = await loop.create_server(
+            self._servers.append((address, await self._listen(address)))
+        self._ticking = asyncio.get_running_loop().create_task(self._tick())
+
+    async def _listen(self, address: Address) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.create_server(
                 self._protocol, address.host, address.port, backlog=BACKLOG, reuse_address=True
             )
-            self._servers.append((address, server))
-        self._ticking = loop.create_task(self._tick())
+        except OSError as error:
+            told = f"cannot serve HTTP on {address} ({error.strerror}): choose another address (http.listen), or off"
+            raise OSError(error.errno, told) from error
 
     def _protocol(self) -> asyncio.Protocol:
         if self._stopping.done() or len(self._connections) >= self._settings.max_connections:
