@@ -20,6 +20,7 @@ from mombroker import __version__
 from mombroker.listeners import TcpListener
 from mombroker.model.errors import ConfigurationError, MombrokerError
 from mombroker.model.store import Store
+from mombroker.operations.problems import INTERNAL, STORE_FULL, Problem
 from mombroker.wiring.build import is_compiled
 from mombroker.wiring.hook_host import HookHost
 from mombroker.wiring.open_files import allow_open_files
@@ -27,9 +28,11 @@ from mombroker.wiring.plugin_loading import check_exposure, load_plugins
 from mombroker.wiring.plugin_state import StoredState
 from mombroker.wiring.runtime import Runtime
 from mombroker.wiring.settings import Settings, load_settings
+from mombroker.wiring.settings_address import OFF
 
 if TYPE_CHECKING:
     from mombroker.api import NativeApi
+    from mombroker.api.http.server import HttpServer
 
 SWITCH_SECONDS = 0.0005
 """How soon the store's threads get the interpreter from a busy loop. With Python's default of 5 ms, the end of a
@@ -39,9 +42,10 @@ commit waits for it longer than for the disk."""
 class Broker:
     """A broker that runs while its context is entered. Several may run in one process.
 
-    ``listen`` takes HOST:PORT addresses, port 0 for a free one; ``data`` is a directory; ``durability`` is ``fsync``,
-    ``interval`` or ``memory``; these go before what ``settings`` say. ``plugins`` are objects with hook
-    implementations, asked before the configured ones. Entering raises ConfigurationError, PluginError, StoreError
+    ``listen`` takes HOST:PORT addresses, port 0 for a free one; ``http`` takes one for the native API, or ``off``;
+    ``data`` is a directory; ``durability`` is ``fsync``, ``interval`` or ``memory``; these go before what ``settings``
+    say. Without ``settings``, HTTP is off unless it is asked for. ``plugins`` are objects with hook implementations,
+    asked before the configured ones. Entering raises ConfigurationError, PluginError, StoreError
     (StoreLocked when another process owns the data) or OSError (an address that is taken).
     """
 
@@ -50,11 +54,14 @@ class Broker:
         settings: Settings | None = None,
         *,
         listen: Sequence[str] | None = None,
+        http: str | None = None,
         data: str | None = None,
         durability: str | None = None,
         plugins: Sequence[object] = (),
     ) -> None:
-        given = {"mqtt.listen": listen, "storage.data": data, "storage.durability": durability}
+        if settings is None and http is None:
+            http = OFF
+        given = {"mqtt.listen": listen, "http.listen": http, "storage.data": data, "storage.durability": durability}
         overrides = {name: value for name, value in given.items() if value is not None}
         self.settings = load_settings(overrides=overrides) if settings is None else settings.overridden(overrides)
         self._plugin_objects = tuple(plugins)
@@ -64,6 +71,7 @@ class Broker:
         self._runtime: Runtime | None = None
         self._listeners: list[TcpListener] = []
         self._api: NativeApi | None = None
+        self._http: HttpServer | None = None
 
     @property
     def port(self) -> int:
@@ -74,6 +82,13 @@ class Broker:
     def ports(self) -> list[int]:
         """The ports of all listeners, in the order of the settings."""
         return [listener.port for listener in self._listeners]
+
+    @property
+    def http_port(self) -> int:
+        """The port of HTTP. Raises MombrokerError if it is off."""
+        if self._http is None:
+            raise MombrokerError('HTTP is off: Broker(http="127.0.0.1:0") switches it on')
+        return self._http.ports[0]
 
     @property
     def failure(self) -> "asyncio.Future[BaseException]":
@@ -96,7 +111,8 @@ class Broker:
     async def _start(self) -> None:
         settings = self.settings
         plugins = load_plugins(settings.plugins, self._state_for, objects=self._plugin_objects, file=settings.file)
-        check_exposure([str(address) for address in settings.mqtt.addresses()], plugins)
+        check_exposure("mqtt.listen", settings.mqtt.addresses(), plugins)
+        check_exposure("http.listen", settings.http.addresses(), plugins)
         store = self._open_store(plugins.hook, settings.storage.store_url())
         self._store = store
         self._running.push_async_callback(asyncio.to_thread, store.close)
@@ -117,6 +133,11 @@ class Broker:
             listener = TcpListener(runtime, address)
             await listener.start()
             self._listeners.append(listener)
+        if settings.http.addresses():
+            self._http = self._http_server(runtime, loop, hooks)
+            self._running.push_async_callback(self._http.stop)
+            await self._http.start()
+        self._running.callback(self._stop_accepting)
         self._log.info(
             "mombroker is ready",
             version=__version__,
@@ -124,6 +145,7 @@ class Broker:
             store=store.describe(),
             durability=settings.storage.durability,
             listening=[listener.address for listener in self._listeners],
+            http=[] if self._http is None else self._http.addresses,
             plugins=[name for name, _ in reversed(plugins.list_name_plugin())],
         )
 
@@ -144,6 +166,20 @@ class Broker:
         topics = MomTopics(self._native(runtime, loop, hooks), runtime.engine, loop)
         runtime.carry_out_with(topics.operate)
         self._running.push_async_callback(topics.close)
+
+    def _http_server(self, runtime: Runtime, loop: asyncio.AbstractEventLoop, hooks: HookHost) -> "HttpServer":
+        # Imported here: a broker without HTTP does not load a web server.
+        from mombroker.api.http.server import HttpServer
+
+        return HttpServer(self._native(runtime, loop, hooks), self.settings.http, self._trouble, self._log)
+
+    def _trouble(self) -> Problem | None:
+        """Why the broker cannot do its work now."""
+        if self._runtime is None or self._runtime.failure.done():
+            return Problem(INTERNAL, "the store has failed: nothing is acknowledged any more")
+        if self._runtime.engine.barrier.refusing:
+            return Problem(STORE_FULL, "the disk is full: nothing is taken until there is room")
+        return None
 
     def _state_for(self, name: str) -> "LateState":
         return LateState(name, self)
@@ -167,10 +203,13 @@ class Broker:
             self._runtime.change_limits(settings.mqtt.limits())
         self.settings = settings
 
-    async def _drain(self) -> None:
-        """Accept nobody, disconnect everybody (0x8B), commit what they sent."""
+    def _stop_accepting(self) -> None:
         for listener in self._listeners:
             listener.stop_accepting()
+
+    async def _drain(self) -> None:
+        """Accept nobody, disconnect everybody (0x8B), commit what they sent."""
+        self._stop_accepting()
         if self._runtime is not None and not self._runtime.failure.done():
             await self._runtime.shut_down()
         for listener in self._listeners:
@@ -235,7 +274,7 @@ async def _serve(settings: Settings, reread: Callable[[], Settings] | None, log:
     if reread is not None:
         loop.add_signal_handler(signal.SIGHUP, _reload, starting, reread, log)
     async with starting as broker:
-        allow_open_files(settings.mqtt.max_connections, log)
+        allow_open_files(settings.mqtt.max_connections + settings.http.max_connections, log)
         # What start-up has built stays: the collector need not look at it again.
         gc.freeze()
         broker.failure.add_done_callback(lambda _: ask_to_stop("failure"))

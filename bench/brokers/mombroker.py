@@ -17,6 +17,9 @@ listen = ["127.0.0.1:{port}"]
 max_subscriptions = 1_000_000
 sys_interval = 0
 
+[http]
+listen = "off"
+
 [storage]
 data = "{directory}/data"
 durability = "{durability}"

@@ -120,6 +120,11 @@ class Consumption:
         leases = [lease for lease in stream.waiting.popleft() if not lease.ended]
         return tuple(in_message(lease.queue, lease.ref, lease.token, lease.deliveries) for lease in leases)
 
+    async def begin(self) -> None:
+        """Begin to consume now, and not with the first iteration: so that a :class:`Problem` shows up at once."""
+        if self._stream is None:
+            await self._begin()
+
     async def _begin(self) -> _Stream:
         queue = await self._context.queue(self._caller, "read", self._name)
         key = f"stream:{queue.engine.new_id():x}"

@@ -10,7 +10,7 @@ def as_text(response: Struct) -> Struct:
     changes: dict[str, Any] = {}
     for name in response.__struct_fields__:
         value = getattr(response, name)
-        if name == "payload" and value:
+        if name == "payload" and getattr(response, "text", None) is None:
             text = _text_of(value)
             if text is not None:
                 changes["payload"], changes["text"] = b"", text

@@ -56,4 +56,6 @@ def plugins_by_default(settings: Settings) -> dict[str, Mapping[str, object]]:
 
 def check_plugins(settings: Settings) -> None:
     """Refuse what ``serve`` would refuse of plugins: one that is missing or broken, wrong options, an open door."""
-    check_exposure(settings.mqtt.listen, plugins_at_rest(settings))
+    plugins = plugins_at_rest(settings)
+    check_exposure("mqtt.listen", settings.mqtt.addresses(), plugins)
+    check_exposure("http.listen", settings.http.addresses(), plugins)

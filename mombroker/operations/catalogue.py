@@ -19,7 +19,7 @@ class Operation:
     @property
     def summary(self) -> str:
         """One line that says what it does."""
-        return (self.request.__doc__ or "").split(". ", 1)[0].split(".\n", 1)[0].replace("\n", " ").rstrip(".")
+        return " ".join((self.request.__doc__ or "").split()).split(". ", 1)[0].rstrip(".")
 
 
 _ALL: Final = (

@@ -25,7 +25,9 @@ class OutMessage(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_u
         str, Meta(max_length=128, description="Messages with the same key are handled in order, one at a time.")
     ] = ""
     delay: Annotated[Seconds, Meta(description="Seconds before any consumer gets it.")] = 0.0
-    deliver_at: Annotated[float, Meta(ge=0, description="The same as a time: Unix seconds.")] = 0.0
+    deliver_at: Annotated[
+        float, Meta(ge=0, le=253_402_300_799, description="The same as a time: Unix seconds, until the year 9999.")
+    ] = 0.0
     ttl: Annotated[Seconds, Meta(description="Seconds after which it is worthless. 0: never.")] = 0.0
 
     def content(self) -> bytes:

@@ -6,7 +6,6 @@ settings. What the settings leave open is filled in with the built-in plugins, w
 """
 
 import inspect
-import ipaddress
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -19,7 +18,7 @@ from mombroker.model.errors import ConfigurationError, MombrokerError, PluginErr
 from mombroker.wiring.plugin_checking import check_hooks, hooks_of
 from mombroker.wiring.plugin_installed import Installed, installed_plugins, load_entry_point
 from mombroker.wiring.plugin_settings import ENABLED, plugin_settings
-from mombroker.wiring.settings_address import parse_address
+from mombroker.wiring.settings_address import Address
 
 AUTHENTICATION: Final = frozenset({"mombroker_authenticate", "mombroker_enhanced_authentication"})
 AUTHORIZATION: Final = "mombroker_authorize"
@@ -143,24 +142,17 @@ def has_authenticator(plugins: pluggy.PluginManager) -> bool:
     return any(name != ANONYMOUS and AUTHENTICATION & hooks_of(plugin) for name, plugin in _all(plugins))
 
 
-def check_exposure(addresses: Iterable[str], plugins: pluggy.PluginManager) -> None:
+def check_exposure(setting: str, addresses: Iterable[Address], plugins: pluggy.PluginManager) -> None:
     """Raise ConfigurationError if somebody else's machine can reach an address while nobody is asked who they are."""
     if has_authenticator(plugins) or any(getattr(plugin, ACCEPTS_STRANGERS, False) for _, plugin in _all(plugins)):
         return
     for address in addresses:
-        if not _is_loopback(parse_address(address).host):
+        if not address.is_loopback:
             raise ConfigurationError(
-                f"mqtt.listen has {address}, which other machines may reach, but no plugin authenticates clients: add "
+                f"{setting} has {address}, which other machines may reach, but no plugin authenticates clients: add "
                 f"[plugins.users] and users (mombroker user add NAME), or listen on 127.0.0.1 only. To let everybody "
                 f'in all the same, write [plugins.{ANONYMOUS}] and allow = "any"'
             )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _all(plugins: pluggy.PluginManager) -> list[tuple[str, Any]]:

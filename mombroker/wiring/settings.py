@@ -9,12 +9,20 @@ from pathlib import Path
 from msgspec import Struct, field, structs
 
 from mombroker.wiring.settings_address import Address, parse_address
-from mombroker.wiring.settings_keys import HooksSettings, LogSettings, MqttSettings, NativeSettings, StorageSettings
+from mombroker.wiring.settings_keys import (
+    HooksSettings,
+    HttpSettings,
+    LogSettings,
+    MqttSettings,
+    NativeSettings,
+    StorageSettings,
+)
 from mombroker.wiring.settings_sources import Given, from_environment, from_file, from_overrides
 
 __all__ = [
     "Address",
     "HooksSettings",
+    "HttpSettings",
     "LogSettings",
     "MqttSettings",
     "NativeSettings",
@@ -33,6 +41,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     mqtt: MqttSettings = MqttSettings()
     storage: StorageSettings = StorageSettings()
+    http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
     hooks: HooksSettings = HooksSettings()
     native: NativeSettings = NativeSettings()

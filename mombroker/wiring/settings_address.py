@@ -8,6 +8,7 @@ from typing import Final
 from mombroker.model.errors import ConfigurationError
 
 _ADDRESS: Final = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.%a-z]+)\]|(?P<host>[^\s\[\]:]+)):(?P<port>[0-9]{1,5})")
+OFF: Final = "off"
 _EXPECTED: Final = "write HOST:PORT, such as 127.0.0.1:1883, 0.0.0.0:1883 (every IPv4 address) or [::]:1883"
 
 
@@ -39,3 +40,11 @@ def parse_address(text: str) -> Address:
     if port > 65_535:
         raise ConfigurationError(f"the port of {text!r} is above 65535: {_EXPECTED}")
     return Address(match["ipv6"] or match["host"], port)
+
+
+def optional_addresses(text: str) -> tuple[Address, ...]:
+    """Read one ``HOST:PORT``, several with commas between them, or ``off``, which is none, as nothing is. Raises
+    :class:`~mombroker.model.errors.ConfigurationError`."""
+    if text.strip() in ("", OFF):
+        return ()
+    return tuple(parse_address(part.strip()) for part in text.split(","))

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from mombroker.core.limits import Limits
-from mombroker.wiring.settings_address import Address, parse_address
+from mombroker.wiring.settings_address import Address, optional_addresses, parse_address
 
 PROTOCOL_LEVELS: dict[str, int] = {"3.1": 3, "3.1.1": 4, "5.0": 5}
 
@@ -190,6 +190,39 @@ class LogSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ] = "auto"
 
 
+class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The native API over HTTP."""
+
+    listen: Annotated[
+        str,
+        Meta(
+            description="The address to listen on, HOST:PORT, or several with commas between them. Port 0 takes a free "
+            "one. `off`, or nothing: no HTTP."
+        ),
+    ] = "127.0.0.1:8080"
+    hosts: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Further names of this machine that requests may come in under, such as the one of a proxy in "
+            "front. On loopback addresses any other name is refused, so that no web page can reach the broker there."
+        ),
+    ] = ()
+    max_body: Annotated[int, Meta(ge=1024, le=1 << 30, description="Largest body of a request, in bytes.")] = 16_777_216
+    max_connections: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Connections at a time; one more is turned away.")
+    ] = 1000
+    read_timeout: Annotated[
+        float, Meta(ge=0.1, le=3600.0, description="Seconds that a client may take to send a request.")
+    ] = 30.0
+    token_lifetime: Annotated[
+        float, Meta(ge=1.0, le=2_592_000.0, description="Seconds that a bearer token is good for.")
+    ] = 3600.0
+
+    def addresses(self) -> tuple[Address, ...]:
+        """Where to listen; none if HTTP is off."""
+        return optional_addresses(self.listen)
+
+
 class HooksSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How plugins are called."""
 
@@ -214,6 +247,7 @@ class NativeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 SECTIONS: dict[str, type[Struct]] = {
     "mqtt": MqttSettings,
     "storage": StorageSettings,
+    "http": HttpSettings,
     "log": LogSettings,
     "hooks": HooksSettings,
     "native": NativeSettings,

@@ -60,10 +60,11 @@ def test_serve_hands_the_defaults_to_the_broker(broker):
 
 
 def test_the_options_of_serve_set_settings(broker):
-    options = ["--data", "d", "--mqtt", "[::1]:0", "--mqtt", "127.0.0.1:0", "--durability", "interval"]
+    options = ["--data", "d", "--mqtt", "[::1]:0", "--mqtt", "127.0.0.1:0", "--durability", "interval", "--http", "off"]
     assert main(["serve", *options, "--log-level", "debug", "--log-format", "json"]) == 0
     (settings,) = broker.started
     assert settings.mqtt.listen == ("[::1]:0", "127.0.0.1:0")
+    assert settings.http.listen == "off"
     assert (settings.storage.data, settings.storage.durability) == ("d", "interval")
     assert (settings.log.level, settings.log.format) == ("debug", "json")
 
@@ -121,6 +122,7 @@ def test_a_programming_error_is_not_dressed_up(broker):
     [
         (["serve", "--durability", "none"], "'none' is not one of"),
         (["serve", "--mqtt", "1883"], "the option mqtt.listen: '1883' is not an address"),
+        (["serve", "--http", "8080"], "the option http.listen: '8080' is not an address"),
         (["serve", "--config", "none.toml"], "cannot read the settings file none.toml"),
         (["serve", "--nonsense"], "No such option"),
         (["nonsense"], "No such command 'nonsense'"),

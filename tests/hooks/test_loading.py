@@ -15,6 +15,7 @@ import pytest
 from mombroker.hooks import hookimpl
 from mombroker.model import ConfigurationError, Identity, PluginError
 from mombroker.wiring.plugin_loading import check_exposure, has_authenticator
+from mombroker.wiring.settings_address import parse_address
 
 THIS = __name__
 PAGE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
@@ -311,11 +312,11 @@ def test_only_anonymous_counts_as_nobody_who_authenticates(load_case):
 @pytest.mark.parametrize("address", ["0.0.0.0:1883", "[::]:1883", "192.168.0.1:1883", "broker.example:1883"])
 def test_an_open_address_needs_somebody_who_authenticates(load_case, address):
     with pytest.raises(ConfigurationError, match=r"\[plugins.users\].*allow = \"any\""):
-        check_exposure(["127.0.0.1:1883", address], load_case())
-    check_exposure([address], load_case({"authenticator": {}}))
-    check_exposure([address], load_case({"anonymous": {"allow": "any"}}))
+        check_exposure("mqtt.listen", [parse_address(each) for each in ("127.0.0.1:1883", address)], load_case())
+    check_exposure("http.listen", [parse_address(address)], load_case({"authenticator": {}}))
+    check_exposure("http.listen", [parse_address(address)], load_case({"anonymous": {"allow": "any"}}))
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1883", "127.8.8.8:1", "[::1]:1883", "localhost:1883"])
 def test_an_address_of_this_machine_needs_nobody(load_case, address):
-    check_exposure([address], load_case())
+    check_exposure("http.listen", [parse_address(address)], load_case())

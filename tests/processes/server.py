@@ -37,6 +37,11 @@ def mombroker(*arguments: str, cwd: Path, given: str = "") -> "subprocess.Comple
     )
 
 
+def _port(addresses: Sequence[str]) -> int:
+    """The port of the first address, 0 if there is none."""
+    return int(addresses[0].rpartition(":")[2]) if addresses else 0
+
+
 class Server:
     """One broker process, and the next one on the same data after it. ``log`` holds its log lines, parsed."""
 
@@ -46,6 +51,7 @@ class Server:
         *options: str,
         config: str | None = None,
         listen: str | None = "127.0.0.1:0",
+        http: str = "off",
         env: Mapping[str, str] | None = None,
     ) -> None:
         """The broker keeps its data below ``place``; ``config`` is the text of a settings file."""
@@ -55,8 +61,10 @@ class Server:
         self.log: list[dict[str, Any]] = []
         self.raw: list[str] = []
         self.port = 0
+        self.http_port = 0
         self._options = options
         self._listen = listen
+        self._http = http
         self._environment = environment(env)
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: threading.Thread | None = None
@@ -67,6 +75,7 @@ class Server:
 
     def _command(self) -> Sequence[str]:
         command = [sys.executable, "-m", "mombroker", "serve", "--data", str(self.data), "--log-format", "json"]
+        command += ["--http", self._http]
         if self._listen is not None:
             command += ["--mqtt", self._listen]
         if self.config.exists():
@@ -93,8 +102,9 @@ class Server:
         """Start the process, and wait until it listens."""
         seen = len(self.log)
         self.launch()
-        address = self.wait_for(READY, since=seen)["listening"][0]
-        self.port = int(address.rpartition(":")[2])
+        ready = self.wait_for(READY, since=seen)
+        self.port = _port(ready["listening"])
+        self.http_port = _port(ready["http"])
         return self
 
     def _read(self, process: "subprocess.Popen[bytes]") -> None:

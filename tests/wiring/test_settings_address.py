@@ -4,6 +4,7 @@ import pytest
 
 from mombroker.model.errors import ConfigurationError
 from mombroker.wiring.settings import Address, parse_address
+from mombroker.wiring.settings_address import optional_addresses
 
 
 @pytest.mark.parametrize(
@@ -40,3 +41,14 @@ def test_an_address_of_this_machine_alone_is_known_as_such(text):
 @pytest.mark.parametrize("text", ["0.0.0.0:1", "[::]:1", "10.0.0.1:1", "localhost.example:1", "[fe80::1%lo]:1"])
 def test_any_other_address_may_be_reached_from_elsewhere(text):
     assert not parse_address(text).is_loopback
+
+
+@pytest.mark.parametrize("text", ["", " ", "off"])
+def test_an_address_that_may_be_left_out_may_be_off(text):
+    assert optional_addresses(text) == ()
+
+
+def test_several_addresses_stand_in_one_text_with_commas():
+    assert optional_addresses("127.0.0.1:1, [::1]:2") == (Address("127.0.0.1", 1), Address("::1", 2))
+    with pytest.raises(ConfigurationError, match="'' is not an address"):
+        optional_addresses("127.0.0.1:1,")

@@ -1,0 +1,158 @@
+"""The OpenAPI document: valid, complete, and true of what the server does."""
+
+import asyncio
+import json
+import re
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import hypothesis
+import pytest
+import schemathesis
+import structlog
+from openapi_spec_validator import validate
+
+from mombroker.api.http.page import page_files
+from mombroker.api.http.routes import ROUTES
+from mombroker.api.http.server import HttpServer
+from mombroker.wiring.settings_keys import HttpSettings
+
+from ..fake_native import FakeNative
+
+
+@pytest.fixture
+async def document(http) -> dict[str, Any]:
+    response = await http.get("/openapi.json")
+    assert response.headers["content-type"] == "application/json"
+    document: dict[str, Any] = response.json()
+    return document
+
+
+async def test_the_document_is_valid_openapi(document):
+    assert document["openapi"].startswith("3.1")
+    validate(document)
+
+
+async def test_every_route_is_in_it_with_a_summary_and_its_problems(document):
+    operations = [item for methods in document["paths"].values() for item in methods.values()]
+    assert len(operations) == sum(len(methods) for methods in ROUTES.values())
+    assert len({operation["operationId"] for operation in operations}) == len(operations)
+    for operation in operations:
+        assert operation["summary"] and "  " not in operation["summary"]
+        assert {"400", "401", "403", "500", "503"} <= operation["responses"].keys()
+
+
+async def test_path_parameters_are_those_of_the_path(document):
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            in_path = [each["name"] for each in operation["parameters"] if each["in"] == "path"]
+            assert sorted(in_path) == sorted(re.findall(r"\{(\w+)\}", path)), path
+            assert all(each["required"] for each in operation["parameters"] if each["in"] == "path")
+
+
+async def test_nothing_in_it_refers_to_something_that_is_missing(document):
+    for name in re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(document)):
+        assert name in document["components"]["schemas"]
+    assert "OutMessage" in document["components"]["schemas"]
+
+
+async def test_the_page_is_served_with_everything_it_needs(http):
+    page = await http.get("/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+    used = re.findall(r'(?:src|href)="([^"#]+)"', page.text)
+    assert len(used) >= 4
+    for path in used:
+        assert path.startswith("/"), "the page has to work without a network"
+        assert (await http.get(path)).status_code == 200, path
+    assert (await http.get("/", follow_redirects=True)).text == page.text
+
+
+def test_the_files_of_the_page_load_nothing_from_elsewhere():
+    for _, content, _ in page_files():
+        assert not re.findall(rb"(?:https?:)?//(?!www\.w3\.org/2000/svg)[\w.-]+\.\w+/", content)
+        assert b"innerHTML" not in content
+
+
+class Served:
+    """A server on an event loop in a thread of its own, for a tool that blocks."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever)
+        self.thread.start()
+        self.errors: list[dict[str, Any]] = []
+        self.server = self.run(self._start())
+
+    async def _start(self) -> HttpServer:
+        log = structlog.wrap_logger(structlog.PrintLogger(), processors=[self._keep])
+        server = HttpServer(FakeNative(), HttpSettings(listen="127.0.0.1:0"), lambda: None, log)
+        await server.start()
+        return server
+
+    def _keep(self, logger: object, method: str, event: Any) -> Any:
+        self.errors.append(event)
+        raise structlog.DropEvent
+
+    def run(self, work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(30)
+
+    def stop(self) -> None:
+        self.run(self.server.stop())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(30)
+        self.loop.close()
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    served = Served()
+    yield served
+    served.stop()
+
+
+def impatient(document: dict[str, Any]) -> dict[str, Any]:
+    """The same operations with waits of at most a blink, addresses that fit into a line, and without the one that
+    streams for ever."""
+    del document["paths"]["/v1/queues/{queue}/stream"]
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            for parameter in operation["parameters"]:
+                if parameter["schema"].get("maxLength", 0) > 500:
+                    parameter["schema"]["maxLength"] = 500
+                if parameter["name"] in ("wait", "timeout"):
+                    parameter["required"] = True
+                    parameter["schema"]["maximum"] = 0.01
+    return document
+
+
+CHECKS = [
+    schemathesis.checks.status_code_conformance,
+    schemathesis.checks.content_type_conformance,
+    schemathesis.checks.response_schema_conformance,
+    schemathesis.checks.response_headers_conformance,
+]
+
+
+def _schema() -> Any:
+    import msgspec
+
+    from mombroker.api.http.openapi import openapi_document
+
+    document = json.loads(msgspec.json.encode(openapi_document()))
+    return schemathesis.openapi.from_dict(impatient(document))
+
+
+schema = _schema()
+
+
+@schema.parametrize()
+@hypothesis.settings(
+    max_examples=15, derandomize=True, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck)
+)
+def test_what_the_server_does_is_what_the_document_says(case, served):
+    response = case.call(base_url=f"http://127.0.0.1:{served.server.ports[0]}")
+    assert response.status_code != 500, response.text
+    case.validate_response(response, checks=CHECKS)
+    assert served.errors == []
