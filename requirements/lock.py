@@ -13,10 +13,11 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 PROJECT = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))
-RUN = PROJECT["project"]["dependencies"]
+EXTRAS = PROJECT["project"]["optional-dependencies"]
+RUN = [*PROJECT["project"]["dependencies"], *EXTRAS["grpc"]]
 BUILD = PROJECT["build-system"]["requires"]
-TEST = PROJECT["project"]["optional-dependencies"]["test"]
-BENCH = PROJECT["project"]["optional-dependencies"]["bench"]
+TEST = EXTRAS["test"]
+BENCH = EXTRAS["bench"]
 MARKERS = {
     re.split("[<>=~!;]", wanted)[0]: " ;" + wanted.partition(";")[2] for wanted in [*RUN, *BENCH] if ";" in wanted
 }
