@@ -48,6 +48,7 @@ _ABOUT = """An MQTT broker whose acknowledgements mean: on disk.
 _SERVE = [
     *places(),
     setting("--mqtt", "mqtt.listen", "An address to listen on. May be repeated.", metavar="HOST:PORT", multiple=True),
+    setting("--grpc", "grpc.listen", "An address for gRPC to listen on, or off.", metavar="HOST:PORT|off"),
     setting(
         "--durability",
         "storage.durability",

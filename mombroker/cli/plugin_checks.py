@@ -46,4 +46,6 @@ def plugins_at_rest(settings: Settings) -> pluggy.PluginManager:
 
 def check_plugins(settings: Settings) -> None:
     """Refuse what ``serve`` would refuse of plugins: one that is missing or broken, wrong options, an open door."""
-    check_exposure(settings.mqtt.listen, plugins_at_rest(settings))
+    plugins = plugins_at_rest(settings)
+    check_exposure(settings.mqtt.listen, plugins)
+    check_exposure([str(address) for address in settings.grpc.addresses()], plugins, "grpc.listen")

@@ -129,14 +129,14 @@ def has_authenticator(plugins: pluggy.PluginManager) -> bool:
     return any(name != ANONYMOUS and AUTHENTICATION & hooks_of(plugin) for name, plugin in _all(plugins))
 
 
-def check_exposure(addresses: Iterable[str], plugins: pluggy.PluginManager) -> None:
+def check_exposure(addresses: Iterable[str], plugins: pluggy.PluginManager, setting: str = "mqtt.listen") -> None:
     """Raise ConfigurationError if somebody else's machine can reach an address while nobody is asked who they are."""
     if has_authenticator(plugins) or any(getattr(plugin, ACCEPTS_STRANGERS, False) for _, plugin in _all(plugins)):
         return
     for address in addresses:
         if not _is_loopback(parse_address(address).host):
             raise ConfigurationError(
-                f"mqtt.listen has {address}, which other machines may reach, but no plugin authenticates clients: add "
+                f"{setting} has {address}, which other machines may reach, but no plugin authenticates clients: add "
                 f"[plugins.users] and users (mombroker user add NAME), or listen on 127.0.0.1 only. To let everybody "
                 f'in all the same, write [plugins.{ANONYMOUS}] and allow = "any"'
             )

@@ -9,11 +9,19 @@ from pathlib import Path
 from msgspec import Struct, field, structs
 
 from mombroker.wiring.settings_address import Address, parse_address
-from mombroker.wiring.settings_keys import HooksSettings, LogSettings, MqttSettings, NativeSettings, StorageSettings
+from mombroker.wiring.settings_keys import (
+    GrpcSettings,
+    HooksSettings,
+    LogSettings,
+    MqttSettings,
+    NativeSettings,
+    StorageSettings,
+)
 from mombroker.wiring.settings_sources import Given, from_environment, from_file, from_overrides
 
 __all__ = [
     "Address",
+    "GrpcSettings",
     "HooksSettings",
     "LogSettings",
     "MqttSettings",
@@ -30,6 +38,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     mqtt: MqttSettings = MqttSettings()
     storage: StorageSettings = StorageSettings()
+    grpc: GrpcSettings = GrpcSettings()
     log: LogSettings = LogSettings()
     hooks: HooksSettings = HooksSettings()
     native: NativeSettings = NativeSettings()

@@ -39,3 +39,11 @@ def parse_address(text: str) -> Address:
     if port > 65_535:
         raise ConfigurationError(f"the port of {text!r} is above 65535: {_EXPECTED}")
     return Address(match["ipv6"] or match["host"], port)
+
+
+def optional_addresses(text: str) -> tuple[Address, ...]:
+    """Read one ``HOST:PORT``, several with commas between them, or ``off``, which is none, as nothing is. Raises
+    :class:`~mombroker.model.errors.ConfigurationError`."""
+    if text.strip() in ("", "off"):
+        return ()
+    return tuple(parse_address(part.strip()) for part in text.split(","))

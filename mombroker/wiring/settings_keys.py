@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from mombroker.core.limits import Limits
-from mombroker.wiring.settings_address import Address, parse_address
+from mombroker.wiring.settings_address import Address, optional_addresses, parse_address
 
 PROTOCOL_LEVELS: dict[str, int] = {"3.1": 3, "3.1.1": 4, "5.0": 5}
 
@@ -190,6 +190,25 @@ class LogSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ] = "auto"
 
 
+class GrpcSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The native API over gRPC, for which `mombroker[grpc]` has to be installed."""
+
+    listen: Annotated[
+        str,
+        Meta(
+            description="The address to listen on, HOST:PORT, or several with commas between them. Port 0 takes a free "
+            "one. `off`, or nothing: no gRPC."
+        ),
+    ] = "off"
+    max_message: Annotated[
+        int, Meta(ge=1024, le=1 << 29, description="Largest message that a client may send, in bytes.")
+    ] = 16_777_216
+
+    def addresses(self) -> tuple[Address, ...]:
+        """Where to listen; none if gRPC is off."""
+        return optional_addresses(self.listen)
+
+
 class HooksSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How plugins are called."""
 
@@ -214,6 +233,7 @@ class NativeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 SECTIONS: dict[str, type[Struct]] = {
     "mqtt": MqttSettings,
     "storage": StorageSettings,
+    "grpc": GrpcSettings,
     "log": LogSettings,
     "hooks": HooksSettings,
     "native": NativeSettings,

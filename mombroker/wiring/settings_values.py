@@ -9,7 +9,7 @@ import msgspec
 from msgspec import inspect
 
 from mombroker.model.errors import ConfigurationError
-from mombroker.wiring.settings_address import parse_address
+from mombroker.wiring.settings_address import optional_addresses, parse_address
 from mombroker.wiring.settings_keys import SECTIONS
 
 
@@ -30,15 +30,18 @@ def checked_value(section: str, key: str, value: object, *, written: bool = True
         result = msgspec.convert(value, kind, strict=written)
     except msgspec.ValidationError:
         raise ConfigurationError(f"{where} is {shown(value)}: write {expected(kind)}") from None
-    if (section, key) == ("mqtt", "listen"):
+    if key == "listen":
         _check_addresses(result, where)
     return result
 
 
-def _check_addresses(addresses: Iterable[str], where: str) -> None:
+def _check_addresses(addresses: str | Iterable[str], where: str) -> None:
     try:
-        for address in addresses:
-            parse_address(address)
+        if isinstance(addresses, str):
+            optional_addresses(addresses)
+        else:
+            for address in addresses:
+                parse_address(address)
     except ConfigurationError as error:
         raise ConfigurationError(f"{where}: {error}") from None
 
@@ -76,8 +79,10 @@ def expected(kind: Any) -> str:
             return "one of " + ", ".join(f'"{value}"' for value in values)
         case inspect.VarTupleType(item_type=inspect.LiteralType(values=values)):
             return "a list of one or more of " + ", ".join(f'"{value}"' for value in values)
-        case inspect.VarTupleType():
+        case inspect.VarTupleType(min_length=1):
             return 'a list of one or more texts, such as ["127.0.0.1:1883"]'
+        case inspect.VarTupleType():
+            return "a list of texts"
         case inspect.StrType(min_length=1):
             return "a text that is not empty"
         case _:
