@@ -11,6 +11,7 @@ import contextlib
 import gc
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -30,19 +31,25 @@ from mombroker.wiring.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from mombroker.api import NativeApi
+    from mombroker.api.grpc.server import GrpcServer
+    from mombroker.api.tokens import Tokens
 
 SWITCH_SECONDS = 0.0005
 """How soon the store's threads get the interpreter from a busy loop. With Python's default of 5 ms, the end of a
 commit waits for it longer than for the disk."""
+
+TOKEN_SECONDS = 3600.0
+"""How long a bearer token is good for."""
 
 
 class Broker:
     """A broker that runs while its context is entered. Several may run in one process.
 
     ``listen`` takes HOST:PORT addresses, port 0 for a free one; ``data`` is a directory; ``durability`` is ``fsync``,
-    ``interval`` or ``memory``; these go before what ``settings`` say. ``plugins`` are objects with hook
-    implementations, asked before the configured ones. Entering raises ConfigurationError, PluginError, StoreError
-    (StoreLocked when another process owns the data) or OSError (an address that is taken).
+    ``interval`` or ``memory``; ``grpc`` is an address for gRPC, which is off without one; these go before what
+    ``settings`` say. ``plugins`` are objects with hook implementations, asked before the configured ones. Entering
+    raises ConfigurationError, PluginError, StoreError (StoreLocked when another process owns the data) or OSError (an
+    address that is taken).
     """
 
     def __init__(
@@ -52,9 +59,15 @@ class Broker:
         listen: Sequence[str] | None = None,
         data: str | None = None,
         durability: str | None = None,
+        grpc: str | None = None,
         plugins: Sequence[object] = (),
     ) -> None:
-        given = {"mqtt.listen": listen, "storage.data": data, "storage.durability": durability}
+        given = {
+            "mqtt.listen": listen,
+            "storage.data": data,
+            "storage.durability": durability,
+            "grpc.listen": grpc,
+        }
         overrides = {name: value for name, value in given.items() if value is not None}
         self.settings = load_settings(overrides=overrides) if settings is None else settings.overridden(overrides)
         self._plugin_objects = tuple(plugins)
@@ -64,6 +77,8 @@ class Broker:
         self._runtime: Runtime | None = None
         self._listeners: list[TcpListener] = []
         self._api: NativeApi | None = None
+        self._tokens: Tokens | None = None
+        self._grpc: GrpcServer | None = None
 
     @property
     def port(self) -> int:
@@ -74,6 +89,13 @@ class Broker:
     def ports(self) -> list[int]:
         """The ports of all listeners, in the order of the settings."""
         return [listener.port for listener in self._listeners]
+
+    @property
+    def grpc_port(self) -> int:
+        """The port of the first address for gRPC. Raises MombrokerError while it is off."""
+        if self._grpc is None:
+            raise MombrokerError("gRPC is off, or the broker is not running: set grpc.listen, and enter it")
+        return self._grpc.ports[0]
 
     @property
     def failure(self) -> "asyncio.Future[BaseException]":
@@ -97,6 +119,7 @@ class Broker:
         settings = self.settings
         plugins = load_plugins(settings.plugins, self._state_for, objects=self._plugin_objects)
         check_exposure([str(address) for address in settings.mqtt.addresses()], plugins)
+        check_exposure([str(address) for address in settings.grpc.addresses()], plugins, "grpc.listen")
         store = self._open_store(plugins.hook, settings.storage.store_url())
         self._store = store
         self._running.push_async_callback(asyncio.to_thread, store.close)
@@ -117,6 +140,8 @@ class Broker:
             listener = TcpListener(runtime, address)
             await listener.start()
             self._listeners.append(listener)
+        if settings.grpc.addresses():
+            await self._serve_grpc(self._native(runtime, loop, hooks))
         self._log.info(
             "mombroker is ready",
             version=__version__,
@@ -124,6 +149,7 @@ class Broker:
             store=store.describe(),
             durability=settings.storage.durability,
             listening=[listener.address for listener in self._listeners],
+            **({} if self._grpc is None else {"grpc": self._grpc.addresses}),
             plugins=[name for name, _ in reversed(plugins.list_name_plugin())],
         )
 
@@ -144,6 +170,25 @@ class Broker:
         topics = MomTopics(self._native(runtime, loop, hooks), runtime.engine, loop)
         runtime.carry_out_with(topics.operate)
         self._running.push_async_callback(topics.close)
+
+    async def _serve_grpc(self, native: "NativeApi") -> None:
+        """Carry out operations that gRPC clients call for."""
+        # Imported here, and only then: gRPC may not be installed, and takes its time.
+        from mombroker.api.grpc import load_server
+
+        settings = self.settings.grpc
+        server = load_server()(native, self._bearers(), settings.addresses(), settings.max_message, self._log)
+        self._running.push_async_callback(server.stop)
+        await server.start()
+        self._grpc = server
+
+    def _bearers(self) -> "Tokens":
+        """The bearer tokens, which are good for every transport."""
+        if self._tokens is None:
+            from mombroker.api.tokens import Tokens
+
+            self._tokens = Tokens(TOKEN_SECONDS, time.monotonic)
+        return self._tokens
 
     def _state_for(self, name: str) -> "LateState":
         return LateState(name, self)

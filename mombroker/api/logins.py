@@ -7,7 +7,8 @@ plugin does.
 import base64
 import binascii
 
-from mombroker.api.ports import Caller, Native
+from mombroker.api.caller import Caller
+from mombroker.api.ports import Native
 from mombroker.api.tokens import Tokens
 from mombroker.operations.problems import NOT_LOGGED_IN, Problem
 

@@ -4,20 +4,11 @@ from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
-from mombroker.model.identity import Identity
+from mombroker.api.caller import Caller
 from mombroker.operations.messages import InMessage
 from mombroker.operations.services import Task
 
 Item = TypeVar("Item", covariant=True)
-
-
-class Caller(Protocol):
-    """Somebody who has logged in."""
-
-    @property
-    def identity(self) -> Identity:
-        """Who it is."""
-        ...
 
 
 class Stream(Protocol[Item]):

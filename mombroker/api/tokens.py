@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from mombroker.api.ports import Caller
+from mombroker.api.caller import Caller
 
 PER_USER: Final = 100
 """Tokens that one user may have; one more takes the place of the oldest."""

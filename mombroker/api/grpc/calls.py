@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, TypeVar
 from urllib.parse import unquote
 
+from mombroker.api.caller import Caller
 from mombroker.api.grpc.problems import broken, refuse, stopped
 from mombroker.api.logins import Logins
-from mombroker.api.ports import Caller
 from mombroker.operations.problems import TOO_LARGE, Problem
 
 T = TypeVar("T")

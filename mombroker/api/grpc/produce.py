@@ -4,12 +4,13 @@ from collections.abc import AsyncIterable
 from functools import partial
 from typing import Any, Final
 
+from mombroker.api.caller import Caller
 from mombroker.api.grpc import mombroker_pb2 as pb
 from mombroker.api.grpc.calls import Calls
 from mombroker.api.grpc.conversion import Writer, checked, parsed, plain
 from mombroker.api.grpc.pipeline import Pipeline, Step
 from mombroker.api.grpc.problems import failure
-from mombroker.api.ports import Caller, Native
+from mombroker.api.ports import Native
 from mombroker.operations.messages import Enqueue
 from mombroker.operations.problems import Problem
 

@@ -9,12 +9,13 @@ from typing import Annotated, Any, Final
 from google.protobuf.message import Message
 from msgspec import Meta, Struct
 
+from mombroker.api.caller import Caller
 from mombroker.api.grpc import mombroker_pb2 as pb
 from mombroker.api.grpc.calls import Calls
 from mombroker.api.grpc.conversion import Writer, checked, parsed, plain
 from mombroker.api.grpc.pipeline import Pipeline, Step
 from mombroker.api.grpc.problems import failure
-from mombroker.api.ports import Caller, Native, Stream
+from mombroker.api.ports import Native, Stream
 from mombroker.operations.messages import Ack, Extend, Messages, Nack
 from mombroker.operations.problems import BAD_REQUEST, Problem
 from mombroker.operations.queues import QueueName

@@ -7,9 +7,10 @@ from typing import Any, Final, cast
 from google.protobuf.descriptor import MethodDescriptor
 from msgspec import Struct, structs
 
+from mombroker.api.caller import Caller
 from mombroker.api.grpc.calls import Calls
 from mombroker.api.grpc.conversion import Reader, Writer, message_class
-from mombroker.api.ports import Caller, Native
+from mombroker.api.ports import Native
 from mombroker.operations.catalogue import Operation
 from mombroker.operations.messages import Messages, Nack
 from mombroker.operations.problems import DEADLINE_PASSED, Problem

@@ -7,11 +7,11 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from msgspec import Struct, structs
 
+from mombroker.api.caller import Caller
 from mombroker.model.identity import Identity
 from mombroker.operations import admin, queues, services
 from mombroker.operations.messages import (
@@ -64,14 +64,6 @@ NUMBERS = queues.QueueNumbers(
     enqueue_rate=0.25,
     ack_rate=0.0,
 )
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who calls."""
-
-    identity: Identity
-    transport: str
 
 
 class Changes:

@@ -19,7 +19,7 @@ from mombroker.operations.queues import CreateQueue, GetQueue, Policy
 from mombroker.operations.services import Request
 
 from .conftest import MAX_MESSAGE
-from .fake import ANSWERS, NUMBERS, Caller, FakeNative
+from .fake import ANSWERS, NUMBERS, FakeNative
 
 TIMEOUT = 20.0
 SERVICES = pb.DESCRIPTOR.services_by_name
@@ -190,7 +190,7 @@ async def test_a_user_logs_in_with_a_password(channel, native):
 
 
 async def test_a_user_logs_in_with_a_token_until_it_is_revoked(channel, native, tokens):
-    caller: Caller = await native.login("anna", b"secret", "", "http")
+    caller = await native.login("anna", b"secret", "", "http")
     token = tokens.issue(caller, "anna")
     get = stubs.QueuesStub(channel).GetQueue
     await get(pb.GetQueueRequest(queue="jobs"), metadata=(("authorization", f"bearer {token}"),))
