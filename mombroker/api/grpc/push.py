@@ -134,18 +134,29 @@ class Pushed:
         self._caller = caller
         self._stream = stream
         self._context = context
+        self._collected: list[Any] = []
+        self._arrived = asyncio.Event()
         self._writing = asyncio.Lock()
         self._unanswered: set[str] = set()
 
     async def run(self, requests: AsyncIterator[bytes]) -> None:
-        """Deliver and settle, until one of the two is at its end."""
-        await first_to_end(self._deliver(), Pipeline(self._begin, self._write).run(requests))
+        """Collect, deliver and settle, until the stream or the client is at its end."""
+        await first_to_end(self._collect(), self._deliver(), Pipeline(self._begin, self._write).run(requests))
+
+    async def _collect(self) -> None:
+        async for items in self._stream:
+            if self._kind.credit_by_hand:
+                self._unanswered.update(item.id for item in items)
+            self._collected.extend(items)
+            self._arrived.set()
 
     async def _deliver(self) -> None:
+        # What arrives while a message is being written goes into the next one: the busier, the larger they are.
         kind = self._kind
-        async for items in self._stream:
-            if kind.credit_by_hand:
-                self._unanswered.update(item.id for item in items)
+        while await self._arrived.wait():
+            self._arrived.clear()
+            items = tuple(self._collected)
+            self._collected.clear()
             for portion in portions(items):
                 await self._write(self._response(0, kind.items, kind.items_writer.fields(kind.batch(portion))))
 
