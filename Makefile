@@ -28,7 +28,7 @@ FORGET := rm -rf build/lib build/lib.* build/bdist.*
 unexport PYTHONPATH
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help run test lint format docs conformance lock clean python test-compiled test-interpreted bench bench-setup
+.PHONY: help run test lint format docs conformance proto lock clean python test-compiled test-interpreted bench bench-setup
 
 help:
 	@echo 'make run                  start a broker; ARGS="--mqtt 127.0.0.1:1884" adds options, DATA=DIR moves its data'
@@ -39,6 +39,7 @@ help:
 	@echo 'make bench-setup          install the brokers that make bench compares (the Debian packages as root only)'
 	@echo 'make bench                measure and write docs/performance.md; BENCH_ARGS="--quick" or other options do not'
 	@echo 'make docs                 write the generated parts of docs/ anew'
+	@echo 'make proto                write the Python code of the gRPC API anew from mombroker/api/grpc/mombroker.proto'
 	@echo 'make lock                 write requirements/ anew from the ranges in pyproject.toml'
 	@echo 'make clean                remove what make has made; ./data stays'
 
@@ -77,6 +78,11 @@ bench: $(VENV)/.tools $(VENV)/.installed $(PURE)/.installed
 
 conformance: $(VENV)/.made
 	$(VENV)/bin/python tests/conformance_page.py docs/conformance.md
+
+# Committed, so that installing needs no compiler; a test makes sure that it is up to date.
+proto: $(VENV)/.tools
+	$(VENV)/bin/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. \
+		mombroker/api/grpc/mombroker.proto
 
 lock: $(VENV)/.made
 	$(VENV)/bin/python requirements/lock.py

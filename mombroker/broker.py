@@ -11,6 +11,7 @@ import contextlib
 import gc
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,9 @@ from mombroker.wiring.settings_address import OFF
 
 if TYPE_CHECKING:
     from mombroker.api import NativeApi
+    from mombroker.api.grpc.server import GrpcServer
     from mombroker.api.http.server import HttpServer
+    from mombroker.api.tokens import Tokens
 
 SWITCH_SECONDS = 0.0005
 """How soon the store's threads get the interpreter from a busy loop. With Python's default of 5 ms, the end of a
@@ -42,10 +45,10 @@ commit waits for it longer than for the disk."""
 class Broker:
     """A broker that runs while its context is entered. Several may run in one process.
 
-    ``listen`` takes HOST:PORT addresses, port 0 for a free one; ``http`` takes one for the native API, or ``off``;
-    ``data`` is a directory; ``durability`` is ``fsync``, ``interval`` or ``memory``; these go before what ``settings``
-    say. Without ``settings``, HTTP is off unless it is asked for. ``plugins`` are objects with hook implementations,
-    asked before the configured ones. Entering raises ConfigurationError, PluginError, StoreError
+    ``listen`` takes HOST:PORT addresses, port 0 for a free one; ``http`` and ``grpc`` take one for the native API, or
+    ``off``; ``data`` is a directory; ``durability`` is ``fsync``, ``interval`` or ``memory``; these go before what
+    ``settings`` say. Without ``settings``, HTTP and gRPC are off unless asked for. ``plugins`` are objects with
+    hook implementations, asked before the configured ones. Entering raises ConfigurationError, PluginError, StoreError
     (StoreLocked when another process owns the data) or OSError (an address that is taken).
     """
 
@@ -57,11 +60,18 @@ class Broker:
         http: str | None = None,
         data: str | None = None,
         durability: str | None = None,
+        grpc: str | None = None,
         plugins: Sequence[object] = (),
     ) -> None:
         if settings is None and http is None:
             http = OFF
-        given = {"mqtt.listen": listen, "http.listen": http, "storage.data": data, "storage.durability": durability}
+        given = {
+            "mqtt.listen": listen,
+            "http.listen": http,
+            "grpc.listen": grpc,
+            "storage.data": data,
+            "storage.durability": durability,
+        }
         overrides = {name: value for name, value in given.items() if value is not None}
         self.settings = load_settings(overrides=overrides) if settings is None else settings.overridden(overrides)
         self._plugin_objects = tuple(plugins)
@@ -72,6 +82,8 @@ class Broker:
         self._listeners: list[TcpListener] = []
         self._api: NativeApi | None = None
         self._http: HttpServer | None = None
+        self._tokens: Tokens | None = None
+        self._grpc: GrpcServer | None = None
 
     @property
     def port(self) -> int:
@@ -89,6 +101,13 @@ class Broker:
         if self._http is None:
             raise MombrokerError('HTTP is off: Broker(http="127.0.0.1:0") switches it on')
         return self._http.ports[0]
+
+    @property
+    def grpc_port(self) -> int:
+        """The port of the first address for gRPC. Raises MombrokerError while it is off."""
+        if self._grpc is None:
+            raise MombrokerError("gRPC is off, or the broker is not running: set grpc.listen, and enter it")
+        return self._grpc.ports[0]
 
     @property
     def failure(self) -> "asyncio.Future[BaseException]":
@@ -113,6 +132,7 @@ class Broker:
         plugins = load_plugins(settings.plugins, self._state_for, objects=self._plugin_objects, file=settings.file)
         check_exposure("mqtt.listen", settings.mqtt.addresses(), plugins)
         check_exposure("http.listen", settings.http.addresses(), plugins)
+        check_exposure("grpc.listen", settings.grpc.addresses(), plugins)
         store = self._open_store(plugins.hook, settings.storage.store_url())
         self._store = store
         self._running.push_async_callback(asyncio.to_thread, store.close)
@@ -137,6 +157,8 @@ class Broker:
             self._http = self._http_server(runtime, loop, hooks)
             self._running.push_async_callback(self._http.stop)
             await self._http.start()
+        if settings.grpc.addresses():
+            await self._serve_grpc(self._native(runtime, loop, hooks))
         self._running.callback(self._stop_accepting)
         self._log.info(
             "mombroker is ready",
@@ -146,6 +168,7 @@ class Broker:
             durability=settings.storage.durability,
             listening=[listener.address for listener in self._listeners],
             http=[] if self._http is None else self._http.addresses,
+            grpc=[] if self._grpc is None else self._grpc.addresses,
             plugins=[name for name, _ in reversed(plugins.list_name_plugin())],
         )
 
@@ -171,7 +194,8 @@ class Broker:
         # Imported here: a broker without HTTP does not load a web server.
         from mombroker.api.http.server import HttpServer
 
-        return HttpServer(self._native(runtime, loop, hooks), self.settings.http, self._trouble, self._log)
+        native = self._native(runtime, loop, hooks)
+        return HttpServer(native, self.settings.http, self._bearers(), self._trouble, self._log)
 
     def _trouble(self) -> Problem | None:
         """Why the broker cannot do its work now."""
@@ -180,6 +204,25 @@ class Broker:
         if self._runtime.engine.barrier.refusing:
             return Problem(STORE_FULL, "the disk is full: nothing is taken until there is room")
         return None
+
+    async def _serve_grpc(self, native: "NativeApi") -> None:
+        """Carry out operations that gRPC clients call for."""
+        # Imported here, and only then: gRPC may not be installed, and takes its time.
+        from mombroker.api.grpc import load_server
+
+        settings = self.settings.grpc
+        server = load_server()(native, self._bearers(), settings.addresses(), settings.max_message, self._log)
+        self._running.push_async_callback(server.stop)
+        await server.start()
+        self._grpc = server
+
+    def _bearers(self) -> "Tokens":
+        """The bearer tokens, which are good for every transport."""
+        if self._tokens is None:
+            from mombroker.api.tokens import Tokens
+
+            self._tokens = Tokens(self.settings.http.token_lifetime, time.monotonic)
+        return self._tokens
 
     def _state_for(self, name: str) -> "LateState":
         return LateState(name, self)

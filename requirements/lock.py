@@ -13,15 +13,12 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 PROJECT = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))
+EXTRAS = PROJECT["project"]["optional-dependencies"]
 # What makes the broker faster, or lets it speak more, comes along where it is installed from the checkout.
-EXTRAS = ["http"]
-RUN = [
-    *PROJECT["project"]["dependencies"],
-    *(wanted for extra in EXTRAS for wanted in PROJECT["project"]["optional-dependencies"][extra]),
-]
+RUN = [*PROJECT["project"]["dependencies"], *(wanted for extra in ("http", "grpc") for wanted in EXTRAS[extra])]
 BUILD = PROJECT["build-system"]["requires"]
-TEST = PROJECT["project"]["optional-dependencies"]["test"]
-BENCH = PROJECT["project"]["optional-dependencies"]["bench"]
+TEST = EXTRAS["test"]
+BENCH = EXTRAS["bench"]
 MARKERS = {
     re.split("[<>=~!;]", wanted)[0]: " ;" + wanted.partition(";")[2] for wanted in [*RUN, *BENCH] if ";" in wanted
 }

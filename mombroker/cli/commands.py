@@ -49,6 +49,7 @@ _SERVE = [
     *places(),
     setting("--mqtt", "mqtt.listen", "An address to listen on. May be repeated.", metavar="HOST:PORT", multiple=True),
     setting("--http", "http.listen", "Where to serve the native API over HTTP.", metavar="HOST:PORT|off"),
+    setting("--grpc", "grpc.listen", "Where to serve the native API over gRPC.", metavar="HOST:PORT|off"),
     setting(
         "--durability",
         "storage.durability",

@@ -59,3 +59,4 @@ def check_plugins(settings: Settings) -> None:
     plugins = plugins_at_rest(settings)
     check_exposure("mqtt.listen", settings.mqtt.addresses(), plugins)
     check_exposure("http.listen", settings.http.addresses(), plugins)
+    check_exposure("grpc.listen", settings.grpc.addresses(), plugins)

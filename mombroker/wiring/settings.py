@@ -10,6 +10,7 @@ from msgspec import Struct, field, structs
 
 from mombroker.wiring.settings_address import Address, parse_address
 from mombroker.wiring.settings_keys import (
+    GrpcSettings,
     HooksSettings,
     HttpSettings,
     LogSettings,
@@ -21,6 +22,7 @@ from mombroker.wiring.settings_sources import Given, from_environment, from_file
 
 __all__ = [
     "Address",
+    "GrpcSettings",
     "HooksSettings",
     "HttpSettings",
     "LogSettings",
@@ -42,6 +44,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     mqtt: MqttSettings = MqttSettings()
     storage: StorageSettings = StorageSettings()
     http: HttpSettings = HttpSettings()
+    grpc: GrpcSettings = GrpcSettings()
     log: LogSettings = LogSettings()
     hooks: HooksSettings = HooksSettings()
     native: NativeSettings = NativeSettings()

@@ -223,6 +223,25 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return optional_addresses(self.listen)
 
 
+class GrpcSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The native API over gRPC, for which `mombroker[grpc]` has to be installed."""
+
+    listen: Annotated[
+        str,
+        Meta(
+            description="The address to listen on, HOST:PORT, or several with commas between them. Port 0 takes a free "
+            "one. `off`, or nothing: no gRPC."
+        ),
+    ] = "off"
+    max_message: Annotated[
+        int, Meta(ge=1024, le=1 << 29, description="Largest message that a client may send, in bytes.")
+    ] = 16_777_216
+
+    def addresses(self) -> tuple[Address, ...]:
+        """Where to listen; none if gRPC is off."""
+        return optional_addresses(self.listen)
+
+
 class HooksSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How plugins are called."""
 
@@ -248,6 +267,7 @@ SECTIONS: dict[str, type[Struct]] = {
     "mqtt": MqttSettings,
     "storage": StorageSettings,
     "http": HttpSettings,
+    "grpc": GrpcSettings,
     "log": LogSettings,
     "hooks": HooksSettings,
     "native": NativeSettings,

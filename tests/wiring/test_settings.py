@@ -103,7 +103,7 @@ def test_the_store_is_lmdb_in_the_data_directory_unless_its_address_is_given():
 MISTAKES = [
     ("[mqtt]\nrecieve_maximum = 3", "line 2: there is no key recieve_maximum in [mqtt]; did you mean receive_maximum?"),
     ("[mqt]", "line 1: there is no section [mqt]; did you mean mqtt?"),
-    ("[zzz]", "line 1: there is no section [zzz]; there are hooks, http, log, mqtt, native, plugins, storage"),
+    ("[zzz]", "line 1: there is no section [zzz]; there are grpc, hooks, http, log, mqtt, native, plugins, storage"),
     ("[mqtt]\n\nmax_inflight = 0", "line 3: mqtt.max_inflight is 0: write a whole number from 1 to 65535"),
     ("[mqtt]\nmax_inflight = 1.0", "line 2: mqtt.max_inflight is 1.0: write a whole number from 1 to 65535"),
     ("[mqtt]\nmax_inflight = true", "line 2: mqtt.max_inflight is true: write a whole number from 1 to 65535"),

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mombroker.api.http.logins import Logins
 from mombroker.api.http.uploads import Uploads
+from mombroker.api.logins import Logins
 from mombroker.api.native import NativeApi
 from mombroker.operations.problems import SHUTTING_DOWN, Problem
 from mombroker.wiring.settings_keys import HttpSettings

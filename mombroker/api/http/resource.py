@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mombroker.api.http.context import Context
 from mombroker.api.http.endpoint import Endpoint
+from mombroker.api.http.logins import caller_of
 from mombroker.api.http.problem_documents import problem_response
 from mombroker.api.http.uploads import ClientGone
 from mombroker.operations.problems import INTERNAL, NO_SUCH_OPERATION, Problem
@@ -42,7 +43,7 @@ class Resource:
         if endpoint is None:
             return self._not_allowed(request)
         parameters = endpoint.parameters.read(request)
-        caller = await self._context.logins.caller(request)
+        caller = await caller_of(self._context.logins, request)
         return await endpoint.answer(self._context, request, caller, parameters)
 
     def _not_allowed(self, request: Request) -> Response:

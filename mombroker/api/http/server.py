@@ -17,11 +17,11 @@ from uvicorn.server import ServerState
 
 from mombroker.api.http.app import App
 from mombroker.api.http.context import Context, stopped
-from mombroker.api.http.logins import Logins
 from mombroker.api.http.problem_documents import problem_document
-from mombroker.api.http.tokens import Tokens
 from mombroker.api.http.uploads import Uploads
+from mombroker.api.logins import Logins
 from mombroker.api.native import NativeApi
+from mombroker.api.tokens import Tokens
 from mombroker.operations.problems import OVERLOADED, Problem
 from mombroker.wiring.settings_address import Address
 from mombroker.wiring.settings_keys import HttpSettings
@@ -40,14 +40,19 @@ class HttpServer:
     """All addresses that HTTP is served on. ``trouble`` tells why the broker could not do its work now, or None."""
 
     def __init__(
-        self, native: NativeApi, settings: HttpSettings, trouble: Callable[[], Problem | None], log: Any
+        self,
+        native: NativeApi,
+        settings: HttpSettings,
+        tokens: Tokens,
+        trouble: Callable[[], Problem | None],
+        log: Any,
     ) -> None:
         self._settings = settings
         self._stopping: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._context = Context(
             native,
             settings,
-            Logins(native, Tokens(settings.token_lifetime, time.monotonic)),
+            Logins(native, tokens, "http"),
             Uploads(settings.max_body, settings.read_timeout),
             self._stopping,
             lambda: stopped() if self._stopping.done() else trouble(),

@@ -1,6 +1,7 @@
 """HTTP on a fake native API: as an ASGI application in the test's own task, and on a real socket."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import structlog
 
 from mombroker.api.http.server import HttpServer
+from mombroker.api.tokens import Tokens
 from mombroker.operations.problems import Problem
 from mombroker.wiring.settings_keys import HttpSettings
 
@@ -38,7 +40,8 @@ async def serve(native: FakeNative, troubles: list[Problem]) -> AsyncIterator[Se
         async def serve(**given: Any) -> HttpServer:
             settings = HttpSettings(**{"listen": "127.0.0.1:0", **given})
             log = structlog.get_logger("test")
-            server = HttpServer(native, settings, lambda: troubles[-1] if troubles else None, log)
+            tokens = Tokens(settings.token_lifetime, time.monotonic)
+            server = HttpServer(native, settings, tokens, lambda: troubles[-1] if troubles else None, log)
             stack.push_async_callback(server.stop)
             await server.start()
             return server

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from mombroker.api.http.guard import Guard
-from mombroker.api.http.tokens import PER_USER, Tokens
+from mombroker.api.tokens import PER_USER, Tokens
 from mombroker.operations.problems import Problem
 
 from ..fake_native import Caller, Identity

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,7 @@ from openapi_spec_validator import validate
 from mombroker.api.http.page import page_files
 from mombroker.api.http.routes import ROUTES
 from mombroker.api.http.server import HttpServer
+from mombroker.api.tokens import Tokens
 from mombroker.wiring.settings_keys import HttpSettings
 
 from ..fake_native import FakeNative
@@ -87,7 +89,9 @@ class Served:
 
     async def _start(self) -> HttpServer:
         log = structlog.wrap_logger(structlog.PrintLogger(), processors=[self._keep])
-        server = HttpServer(FakeNative(), HttpSettings(listen="127.0.0.1:0"), lambda: None, log)
+        server = HttpServer(
+            FakeNative(), HttpSettings(listen="127.0.0.1:0"), Tokens(60.0, time.monotonic), lambda: None, log
+        )
         await server.start()
         return server
 

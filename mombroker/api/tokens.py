@@ -20,7 +20,8 @@ class _Token:
 
 
 class Tokens:
-    """All tokens of a broker, gone when it stops. ``lifetime`` is seconds; ``clock`` tells seconds."""
+    """All tokens of a broker, gone when it stops. ``lifetime`` is seconds; ``clock`` tells seconds that never go
+    back."""
 
     def __init__(self, lifetime: float, clock: Callable[[], float]) -> None:
         self.lifetime = lifetime
