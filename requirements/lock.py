@@ -14,7 +14,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 PROJECT = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))
 # What makes the broker faster, or lets it speak more, comes along where it is installed from the checkout.
-EXTRAS = ["http"]
+EXTRAS = ["cli", "http"]
 RUN = [
     *PROJECT["project"]["dependencies"],
     *(wanted for extra in EXTRAS for wanted in PROJECT["project"]["optional-dependencies"][extra]),
