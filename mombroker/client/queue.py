@@ -10,8 +10,9 @@ from mombroker.client.branches import Branches
 from mombroker.client.connection import Connection
 from mombroker.client.consuming import Consumption
 from mombroker.client.later import Caller
-from mombroker.client.publishing import Payload, Publisher, publish_flags, publish_one, publish_properties, to_bytes
+from mombroker.client.publishing import Payload, publish_one, to_bytes
 from mombroker.client.queue_message import QueueMessage, pulled
+from mombroker.client.queue_publishing import QOS_1, QueuePublisher, put_properties
 from mombroker.operations.messages import (
     Ack,
     FindMessage,
@@ -36,7 +37,6 @@ from mombroker.operations.queues import (
 )
 
 S = TypeVar("S", bound=Struct)
-QOS_1 = publish_flags(1, False)
 
 
 class Queue:
@@ -113,7 +113,7 @@ class Queue:
             content_type=content_type,
             properties=pairs,
         )
-        await publish_one(self._connection, self.topic, to_bytes(payload), QOS_1, _block(message))
+        await publish_one(self._connection, self.topic, to_bytes(payload), QOS_1, put_properties(message))
         return message.id
 
     async def put_many(self, messages: Iterable[Payload | OutMessage] | AsyncIterator[Payload | OutMessage]) -> int:
@@ -124,15 +124,16 @@ class Queue:
         async with self.publisher() as publisher:
             if isinstance(messages, AsyncIterator):
                 async for message in messages:
-                    await _send(publisher, message)
+                    await publisher.send(message)
             else:
                 for message in messages:
-                    await _send(publisher, message)
+                    await publisher.send(message)
         return publisher.sent
 
-    def publisher(self) -> Publisher:
-        """Puts in messages without waiting for each: ``async with queue.publisher() as publisher``."""
-        return Publisher(self._connection, self.topic, QOS_1, b"")
+    def publisher(self) -> QueuePublisher:
+        """Puts in messages without waiting for each: ``async with queue.publisher() as publisher`` and
+        ``await publisher.send(message)``."""
+        return QueuePublisher(self._connection, self.topic)
 
     # ── taking messages out ──
 
@@ -186,27 +187,3 @@ class Queue:
 def _policy(given: Mapping[str, object]) -> Policy:
     """Raises TypeError for a name that is no part of a policy."""
     return Policy(**given)  # type: ignore[arg-type]
-
-
-async def _send(publisher: Publisher, message: Payload | OutMessage) -> None:
-    if isinstance(message, OutMessage):
-        await publisher.send(message.content(), _block(message))
-    else:
-        await publisher.send(message)
-
-
-def _block(message: OutMessage) -> bytes:
-    """A message's options as the properties of a PUBLISH."""
-    user = list(message.properties)
-    if message.id:
-        user.append(("mom-id", message.id))
-    if message.priority:
-        user.append(("mom-priority", str(message.priority)))
-    if message.key:
-        user.append(("mom-key", message.key))
-    if message.delay:
-        user.append(("mom-delay", f"{message.delay:.3f}"))
-    if message.deliver_at:
-        user.append(("mom-deliver-at", f"{message.deliver_at:.3f}"))
-    expiry = max(1, -int(-message.ttl // 1)) if message.ttl else None
-    return publish_properties(message.content_type, user, expiry)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["mom", "mom_sync", "mombroker_broker", "mombroker_plugins", "mombroker_settings"]
 
+_async_fixture: Any
 try:
     from pytest_asyncio import fixture as _async_fixture
 except ImportError:

@@ -1,12 +1,14 @@
 """Subscriptions and publishers without a loop."""
 
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from mombroker.client.protocol import Message
 from mombroker.client.publishing import Payload, Publisher
+from mombroker.client.queue_publishing import QueuePublisher
 from mombroker.client.subscription import Subscription
 from mombroker.client.sync.loop_thread import LoopThread
+from mombroker.operations.messages import OutMessage
 
 
 class SyncSubscription:
@@ -62,11 +64,11 @@ class SyncPublisher:
     Messages are handed over in groups of ``group``: a message at a time would cost a switch of threads each.
     """
 
-    def __init__(self, thread: LoopThread, publisher: Publisher, group: int = 256) -> None:
+    def __init__(self, thread: LoopThread, publisher: Publisher | QueuePublisher, group: int = 256) -> None:
         self._thread = thread
         self._publisher = publisher
         self._group = group
-        self._held: list[Payload] = []
+        self._held: list[Any] = []
 
     def __enter__(self) -> Self:
         return self
@@ -77,8 +79,8 @@ class SyncPublisher:
         if error is None:
             self.flush()
 
-    def send(self, payload: Payload) -> None:
-        """Publish one."""
+    def send(self, payload: Payload | OutMessage) -> None:
+        """Publish one; an OutMessage to a queue only."""
         self._held.append(payload)
         if len(self._held) >= self._group:
             self._hand_over()
@@ -98,6 +100,6 @@ class SyncPublisher:
         if held:
             self._thread.run(self._send_all(held))
 
-    async def _send_all(self, payloads: list[Payload]) -> None:
+    async def _send_all(self, payloads: list[Any]) -> None:
         for payload in payloads:
             await self._publisher.send(payload)
