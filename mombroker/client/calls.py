@@ -47,8 +47,7 @@ class Call:
             return
         try:
             if error:
-                failure = decoder(Failure)(publish.payload())
-                self.future.set_exception(Problem(failure.code, failure.detail, failure.worker_code))
+                self.future.set_exception(_problem(publish, error))
             else:
                 self.future.set_result(decoder(self._response)(publish.payload()))
         except msgspec.MsgspecError as broken:
@@ -58,6 +57,15 @@ class Call:
         """There will be no answer."""
         if not self.future.done():
             self.future.set_exception(error)
+
+
+def _problem(publish: Publish, error: str) -> Problem:
+    """What an answer tells of; one that is not in our form is the detail as text."""
+    properties = publish.properties
+    if properties is None or properties.content_type != CONTENT_TYPE:
+        return Problem(error, publish.payload().decode(errors="replace"))
+    failure: Failure = decoder(Failure)(publish.payload())
+    return Problem(failure.code, failure.detail, failure.worker_code)
 
 
 def decoder(kind: type[Struct]) -> Callable[[bytes], Any]:

@@ -37,7 +37,7 @@ class Dispatch:
 
     def __init__(self, hold_unclaimed: bool = False) -> None:
         self._sinks: dict[int, Sink] = {}
-        self._replies: dict[bytes, ReplySink] = {}
+        self._replies: dict[str, ReplySink] = {}
         self._last = 0
         self._hold = hold_unclaimed
         self._unclaimed: deque[tuple[Message, Publish]] = deque(maxlen=UNCLAIMED_MAXIMUM)
@@ -59,13 +59,13 @@ class Dispatch:
         """Forget a sink."""
         self._sinks.pop(identifier, None)
 
-    def add_replies(self, topic: bytes, sink: ReplySink) -> None:
+    def add_replies(self, topic: str, sink: ReplySink) -> None:
         """Hand everything that comes to this very topic to ``sink``."""
         self._replies[topic] = sink
 
     def received(self, message: Message, publish: Publish) -> None:
         """Hand a message to everybody it is for."""
-        replies = self._replies.get(publish.topic)
+        replies = self._replies.get(message.topic)
         if replies is not None:
             replies.replied(publish)
             message.ack()

@@ -102,7 +102,7 @@ class Replies:
         topic = f"{information.rstrip('/')}/r"
         answer = Granted(self._connection.loop, (topic,))
         try:
-            self._dispatch.add_replies(topic.encode(), self)
+            self._dispatch.add_replies(topic, self)
             self._connection.session.subscriptions.ask(Wish([SubscribeFilter(topic)], 0, answer, False))
             await answer.future
             self._topic = topic

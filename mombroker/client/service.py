@@ -89,6 +89,7 @@ class Worker:
         self.service = check_name(service)
         self.filters: tuple[str, ...] = (f"$service/{service}/request/+",)
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.failed.add_done_callback(_seen)
         self._branches = branches
         self._handler = handler
         self._concurrency = concurrency
@@ -119,14 +120,14 @@ class Worker:
     async def close(self) -> None:
         """Stop serving; requests that are being worked on go to other workers."""
         self._branches.closed(self)
+        if not self.failed.done():
+            self.failed.set_result(None)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._connection.close()
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
-        if not self.failed.done():
-            self.failed.set_result(None)
 
     def _lost(self, error: MombrokerError) -> None:
         self._requests.clear()
@@ -234,6 +235,12 @@ class Unsendable:
 
     def broken(self, error: MombrokerError) -> None:
         """The worker has come to its end: another one gets the request."""
+
+
+def _seen(failed: "asyncio.Future[None]") -> None:
+    """Whoever waits for the end of a worker is told its failure; nobody has to."""
+    if not failed.cancelled():
+        failed.exception()
 
 
 def _is_async(handler: Handler) -> bool:

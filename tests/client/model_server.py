@@ -21,7 +21,6 @@ from mombroker.mqtt import (
     Subscribe,
     SubscribeFilter,
     UnsubAck,
-    Unsubscribe,
     encode,
 )
 from mombroker.mqtt.packet_types import (

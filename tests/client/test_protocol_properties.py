@@ -12,7 +12,6 @@ from mombroker.mqtt import Publish, SubscribeFilter
 
 from .model_server import ModelServer, ServerSide
 
-
 WHOLE = 1 << 20
 BYTES = st.sampled_from([0, 1, 3, 4, 8, 20, 50, WHOLE, WHOLE])
 

@@ -2,8 +2,6 @@
 
 import importlib.util
 
-import pytest
-
 pytest_plugins = ["pytester"]
 
 SUITE = """
