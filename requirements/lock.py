@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 PROJECT = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))
 EXTRAS = PROJECT["project"]["optional-dependencies"]
 # What makes the broker faster, or lets it speak more, comes along where it is installed from the checkout.
-RUN = [*PROJECT["project"]["dependencies"], *(wanted for extra in ("http", "grpc") for wanted in EXTRAS[extra])]
+RUN = [*PROJECT["project"]["dependencies"], *(wanted for extra in ("cli", "http", "grpc") for wanted in EXTRAS[extra])]
 BUILD = PROJECT["build-system"]["requires"]
 TEST = EXTRAS["test"]
 BENCH = EXTRAS["bench"]

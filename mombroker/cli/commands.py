@@ -4,9 +4,12 @@ import click
 
 import mombroker
 from mombroker.cli.context import CliContext
+from mombroker.cli.message_commands import pub, sub
 from mombroker.cli.options import places, setting
 from mombroker.cli.plugin_commands import plugin_commands
+from mombroker.cli.queue_commands import queue
 from mombroker.cli.report import settings_report
+from mombroker.cli.request_commands import request, serve_echo
 from mombroker.wiring.build import is_compiled
 from mombroker.wiring.logs import configure_logging
 from mombroker.wiring.settings import Settings
@@ -36,7 +39,7 @@ def build() -> click.Group:
     """The whole command line, made anew so that it sees the plugins of now."""
     group = Commands("mombroker", params=places(), no_args_is_help=True, help=_ABOUT)
     click.version_option(mombroker.__version__, prog_name="mombroker", message="%(prog)s %(version)s")(group)
-    for command in (serve, check, version):
+    for command in (serve, check, version, pub, sub, request, serve_echo, queue):
         group.add_command(command)
     return group
 

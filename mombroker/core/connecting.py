@@ -7,6 +7,7 @@ from mombroker.core.barrier import Promise
 from mombroker.core.closing import disconnect, end, publish_will, refuse
 from mombroker.core.connection import AUTHENTICATING, CLOSED, OPEN, OPENING, Connection
 from mombroker.core.delivery import fits
+from mombroker.core.named.spaces import reply_space
 from mombroker.core.session import NEVER, Session
 from mombroker.core.wills import will_of
 from mombroker.hooks.events import ClientConnected, ClientRefused, SessionTakenOver
@@ -355,6 +356,8 @@ def _connack_properties(engine: "Engine", connection: Connection, packet: Connec
         properties.shared_available = 0
     if connection.keep_alive != packet.keep_alive:
         properties.server_keep_alive = connection.keep_alive
+    if asked is not None and asked.request_response_information == 1:
+        properties.response_information = reply_space(packet.client_id)
     if asked is not None and asked.auth_method is not None:
         properties.auth_method = asked.auth_method
         properties.auth_data = connection.auth_data

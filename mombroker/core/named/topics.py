@@ -101,7 +101,13 @@ def _response_right(connection: Connection, packet: Publish) -> int:
 
 
 def refuse_with(engine: "Engine", connection: Connection, packet: Publish, topic: str, problem: Problem) -> None:
-    """Turn a publish down with a problem."""
+    """Turn a publish down with a problem. QoS 0 has no acknowledgement to tell it with: whoever waits for an answer in
+    its own reply space is told there."""
+    properties = packet.properties
+    wanted = properties.response_topic if properties is not None else None
+    if packet.qos == 0 and wanted is not None and wanted.startswith(reply_space(connection.client_id())):
+        assert properties is not None
+        asking.TopicCaller(engine, wanted, properties.correlation_data, 0).failed(problem.code, problem.detail, "")
     kind = KINDS.get(problem.code)
     reason = kind.reason if kind is not None else NOT_AUTHORIZED
     refuse(engine, connection, packet, topic, reason, f"{problem.code}: {problem.detail}")
