@@ -293,7 +293,8 @@ class Sessions(RuleBasedStateMachine):
                 fields: dict[str, Any] = {"session_expiry": FOREVER} if client.version == 5 else {}
                 client.connect(clean=False, **fields)
             else:
-                client.cut()
+                # What another client publishes from now on is not owed to it any more.
+                self.leave(who, orderly=False)
             self.settle_down()
         self.settle_down()
         self.nobody_gets_what_is_not_for_them()
