@@ -69,6 +69,8 @@ class LoopOutside(Outside):
         engine = self._started()
         engine.now = self._clock.now()
         self._committed(future)
+        # Before the acknowledgements are written: the store works meanwhile.
+        engine.hand_over()
         engine.end_turn()
         self._check_settled()
 
