@@ -20,6 +20,7 @@ from mombroker import __version__
 from mombroker.listeners import TcpListener
 from mombroker.model.errors import ConfigurationError, MombrokerError
 from mombroker.model.store import Store
+from mombroker.wiring.allocator import keep_free_memory
 from mombroker.wiring.build import is_compiled
 from mombroker.wiring.hook_host import HookHost
 from mombroker.wiring.open_files import allow_open_files
@@ -191,6 +192,7 @@ def serve(settings: Settings, reread: Callable[[], Settings] | None = None) -> i
     except ImportError:
         runner = asyncio.Runner()
     sys.setswitchinterval(SWITCH_SECONDS)
+    keep_free_memory()
     with runner:
         code: int = runner.run(_serve(settings, reread, log))
     return code
