@@ -120,8 +120,10 @@ def _measure(
     present = [broker for broker in brokers if any(fact.id == broker.id and not fact.missing for fact in facts)]
     surroundings = machine.facts(places.data)
     started, began = datetime.datetime.now(datetime.UTC), time.monotonic()
+    # Those that want fresh brokers come last: RabbitMQ, which takes seconds to start, is kept running for all others.
+    in_order = sorted(scenarios, key=lambda scenario: scenario.fresh)
     with terminal.ProgressBar(console, planned(scenarios, present, options)) as bar:
-        measurements = run(scenarios, present, options, bar)
+        measurements = run(in_order, present, options, bar)
     return Run(
         started.isoformat(timespec="seconds"),
         round(time.monotonic() - began, 1),

@@ -22,6 +22,7 @@ from mombroker.listeners import TcpListener
 from mombroker.model.errors import ConfigurationError, MombrokerError
 from mombroker.model.store import Store
 from mombroker.operations.problems import INTERNAL, STORE_FULL, Problem
+from mombroker.wiring.allocator import keep_free_memory
 from mombroker.wiring.build import is_compiled
 from mombroker.wiring.hook_host import HookHost
 from mombroker.wiring.open_files import allow_open_files
@@ -297,6 +298,7 @@ def serve(settings: Settings, reread: Callable[[], Settings] | None = None) -> i
     except ImportError:
         runner = asyncio.Runner()
     sys.setswitchinterval(SWITCH_SECONDS)
+    keep_free_memory()
     with runner:
         code: int = runner.run(_serve(settings, reread, log))
     return code

@@ -11,6 +11,10 @@ from bench.load.crowd import gather
 from bench.load.packets import IDENTIFIERS, Layout
 from bench.load.reports import Effort, Ready, Report
 
+_put_identifier = struct.Struct(">H").pack_into
+_put_number = struct.Struct("<Q").pack_into
+_puback = struct.Struct(">HH").pack
+
 
 @dataclass(frozen=True)
 class Loop:
@@ -41,12 +45,13 @@ class Client:
 
     def next(self) -> bytearray:
         """The next message."""
-        identifier = self.sent % IDENTIFIERS + 1
-        struct.pack_into(">H", self._packet, self._id_at, identifier)
-        struct.pack_into("<Q", self._packet, self._seq_at, self.sent)
-        self.expected = struct.pack(">HH", 0x4002, identifier)
-        self.sent += 1
-        return self._packet
+        sent, packet = self.sent, self._packet
+        identifier = sent % IDENTIFIERS + 1
+        _put_identifier(packet, self._id_at, identifier)
+        _put_number(packet, self._seq_at, sent)
+        self.expected = _puback(0x4002, identifier)
+        self.sent = sent + 1
+        return packet
 
 
 def loop(order: Loop, board: Board, ready: Ready) -> Report:

@@ -204,16 +204,11 @@ class Engine:
             self.outside.request_turn()
 
     def end_turn(self) -> None:
-        """Hand over the unit of work and all bytes. May be called more often than needed."""
+        """Let all bytes go and hand over the unit of work. May be called more often than needed."""
         self._turn_requested = False
-        self._hand_over()
-        dirty = self._dirty
-        if dirty:
-            self._dirty = []
-            for connection in dirty:
-                connection.flush()
-                if connection.starved and not connection.congested:
-                    self._pump(connection)
+        self._flush()
+        self.hand_over()
+        self._flush()
         if self._paused and self.barrier.pending_bytes() <= self.limits.max_unit_bytes:
             paused = self._paused
             self._paused = []
@@ -221,7 +216,17 @@ class Engine:
                 connection.resume()
         self.schedule_tick()
 
-    def _hand_over(self) -> None:
+    def _flush(self) -> None:
+        dirty = self._dirty
+        if dirty:
+            self._dirty = []
+            for connection in dirty:
+                connection.flush()
+                if connection.starved and not connection.congested:
+                    self._pump(connection)
+
+    def hand_over(self) -> None:
+        """Give the unit of work to the store, if it has something to do and is done with the last one."""
         barrier = self.barrier
         if barrier.lazy and not barrier.due:
             if barrier.pending_bytes() > self.limits.max_unit_bytes:

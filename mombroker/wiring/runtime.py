@@ -70,7 +70,10 @@ class LoopOutside(Outside):
     def _committed_later(self, future: "Future[None]") -> None:
         def turn() -> None:
             self._committed(future)
-            self._started().end_turn()
+            engine = self._started()
+            # Before the acknowledgements are written: the store works meanwhile.
+            engine.hand_over()
+            engine.end_turn()
 
         self._guarded(turn)
 

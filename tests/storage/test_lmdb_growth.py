@@ -1,5 +1,6 @@
 """The map grows on demand, the file is used again, and memory does not grow with what is queued."""
 
+import os
 import tracemalloc
 
 import pytest
@@ -202,3 +203,21 @@ def sweep(disk) -> None:
             return
         disk.put(1, b"key", b"value")
     raise AssertionError("sweeping does not get on")
+
+
+def test_what_small_units_will_use_next_has_been_written_once_and_nothing_in_use_is_touched(disk):
+    record = b"x" * 2000
+    for first in range(0, 1500, 5):
+        if first % 500 == 0:
+            disk.reopen()
+        disk.append(1, range(first, first + 5), record)
+        if first % 100 == 0:
+            disk.settle(1, [first])
+    disk.reopen()
+    assert disk.positions(1) == [position for position in range(1500) if position % 100]
+    disk.append(1, [1500], record)
+    used = disk.store._environment.used_size()
+    with (disk.directory / "data.mdb").open("rb") as file:
+        # What is only allocated counts as a hole.
+        assert os.lseek(file.fileno(), used, os.SEEK_DATA) == used
+        assert os.lseek(file.fileno(), used, os.SEEK_HOLE) >= used + (256 << 10)

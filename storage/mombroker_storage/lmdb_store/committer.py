@@ -24,6 +24,8 @@ from mombroker_storage.lmdb_store.space import Room
 _MOST_UNITS: Final = 64
 _MOST_BYTES: Final = 32 << 20
 _MOST_STATE: Final = 1 << 20
+_WORTH_WAITING: Final = 4
+_PATIENCE: Final = 0.0005
 
 Job = tuple[Unit, "Future[None]"]
 Work = Callable[[lmdb.Transaction], None]
@@ -53,11 +55,18 @@ class Committer:
         self._failure: StoreError | None = None
         self._closing: bool = False
         self._entrance = threading.Lock()
+        # Taken by whoever brings a unit, let go when it has been applied.
+        self._applied = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="mombroker-store-writer", daemon=True)
         self._thread.start()
 
     def commit(self, unit: Unit) -> "Future[None]":
-        """Queue a unit for writing."""
+        """Queue a unit for writing.
+
+        With a unit of some size, returns when its writes have been made and only the disk is to be waited for, or half
+        a millisecond later. A loop that has so much to write has much else to do, and would keep the interpreter from
+        this thread meanwhile: the sync would begin when the loop has nothing more to do beside it.
+        """
         future: Future[None] = Future()
         # Running from the start: nobody can cancel what may be half-way to the disk.
         future.set_running_or_notify_cancel()
@@ -65,7 +74,10 @@ class Committer:
             if self._closing:
                 future.set_exception(StoreError(f"the store in {self._place} is closed; nothing of the unit was kept"))
             else:
+                self._applied.acquire(blocking=False)
                 self._jobs.put((unit, future))
+        if unit.writes >= _WORTH_WAITING:
+            self._applied.acquire(timeout=_PATIENCE)
         return future
 
     def set_aside(self, finding: Finding) -> None:
@@ -156,6 +168,8 @@ class Committer:
                 self._changes.apply(txn, unit)
             if self._changes.dropping.unswept:
                 self._changes.sweep(txn)
+            if self._applied.locked():
+                self._applied.release()
 
         return self._transact(work, units, draining=all(map(_drains, units)))
 

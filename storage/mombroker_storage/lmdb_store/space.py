@@ -4,6 +4,9 @@ A write that hits a full disk half-way would surface as an I/O error at commit, 
 disk. So the data file is extended with ``posix_fallocate`` ahead of every unit that adds messages: a full disk shows
 here, as what it is, before anything of the unit is written. Units that only settle or change state are let through
 without asking, and live on the headroom: they are how a full store gets drained.
+
+What is only allocated costs a sync more than what has been written once: the file system has to note for each block
+that it holds something now. So a little of it is filled with zeros ahead of small units, many of them at a time.
 """
 
 import errno
@@ -19,6 +22,7 @@ from mombroker_storage.lmdb_store.environment import Environment
 _HEADROOM: Final = 1 << 20
 _LEAST_STEP: Final = 1 << 20
 _MOST_STEP: Final = 64 << 20
+_WRITTEN_STEP: Final = 512 << 10
 _TREE_PAGES: Final = 64
 _PAGES_PER_VALUE: Final = 3
 _COLUMN_BYTES: Final = 8
@@ -33,6 +37,7 @@ class Room:
         self._descriptor: int = os.open(environment.directory / "data.mdb", os.O_RDWR | os.O_CLOEXEC)
         self._can_extend: bool = hasattr(os, "posix_fallocate")
         self._allocated: int = 0
+        self._written: int = 0
         self._used_at_most: int = 0
 
     def ensure(self, units: list[Unit]) -> None:
@@ -50,7 +55,20 @@ class Room:
             self._allocated = os.fstat(self._descriptor).st_size
             if self._used_at_most + need + _HEADROOM > self._allocated:
                 self._extend(need + _HEADROOM)
+        if need <= _WRITTEN_STEP and self._used_at_most + need > self._written:
+            self._write_ahead(need)
         self._used_at_most += need
+
+    def _write_ahead(self, need: int) -> None:
+        """Fill what the unit and the next ones will use with zeros, from the end of what is in use."""
+        used = self._used_at_most = self._environment.used_size()
+        if used + need <= self._written:
+            return
+        start = max(used, self._written)
+        end = min(used + need + _WRITTEN_STEP, self._allocated)
+        if end > start:
+            os.pwrite(self._descriptor, bytes(end - start), start)
+        self._written = max(end, start)
 
     def _keep_the_rest(self, need: int) -> None:
         """Leave what lies beyond the map's limit to units that drain. Raises lmdb.MapFullError."""
