@@ -5,19 +5,24 @@ import json
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from typing import Any
 
 import hypothesis
+import msgspec
 import pytest
 import schemathesis
 import structlog
 from openapi_spec_validator import validate
 
+from mombroker.api.http.openapi import openapi_document
 from mombroker.api.http.page import page_files
 from mombroker.api.http.routes import ROUTES
 from mombroker.api.http.server import HttpServer
 from mombroker.api.tokens import Tokens
+from mombroker.broker import Broker
+from mombroker.hooks import ConnectRequest, hookimpl
+from mombroker.model.identity import Identity
 from mombroker.wiring.settings_keys import HttpSettings
 
 from ..fake_native import FakeNative
@@ -77,43 +82,65 @@ def test_the_files_of_the_page_load_nothing_from_elsewhere():
         assert b"innerHTML" not in content
 
 
-class Served:
-    """A server on an event loop in a thread of its own, for a tool that blocks."""
+class InThread:
+    """Something that runs on an event loop in a thread of its own, for a tool that blocks."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever)
-        self.thread.start()
-        self.errors: list[dict[str, Any]] = []
-        self.server = self.run(self._start())
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
 
-    async def _start(self) -> HttpServer:
-        log = structlog.wrap_logger(structlog.PrintLogger(), processors=[self._keep])
-        server = HttpServer(
-            FakeNative(), HttpSettings(listen="127.0.0.1:0"), Tokens(60.0, time.monotonic), lambda: None, log
-        )
-        await server.start()
-        return server
-
-    def _keep(self, logger: object, method: str, event: Any) -> Any:
-        self.errors.append(event)
-        raise structlog.DropEvent
-
-    def run(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(30)
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
 
     def stop(self) -> None:
-        self.run(self.server.stop())
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(30)
-        self.loop.close()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(30)
+        self._loop.close()
 
 
 @pytest.fixture(scope="module")
-def served() -> Iterator[Served]:
-    served = Served()
-    yield served
-    served.stop()
+def thread() -> Iterator[InThread]:
+    thread = InThread()
+    yield thread
+    thread.stop()
+
+
+@pytest.fixture(scope="module")
+def fake_port(thread: InThread) -> Iterator[int]:
+    """The port of a server on the fake API."""
+
+    async def start() -> HttpServer:
+        settings = HttpSettings(listen="127.0.0.1:0")
+        tokens = Tokens(60.0, time.monotonic)
+        server = HttpServer(FakeNative(), settings, tokens, lambda: None, structlog.get_logger("test"))
+        await server.start()
+        return server
+
+    server = thread.run(start())
+    yield server.ports[0]
+    thread.run(server.stop())
+
+
+class EverybodyIsAdmin:
+    """So that the operations for administrators have more to say than no."""
+
+    @hookimpl
+    def mombroker_authenticate(self, request: ConnectRequest) -> Identity:
+        return Identity(request.client_id, request.username, frozenset({"admin"}), request.address)
+
+
+@pytest.fixture(scope="module")
+def broker_port(thread: InThread) -> Iterator[int]:
+    """The port of a whole broker."""
+
+    async def start() -> Broker:
+        broker = Broker(listen=["127.0.0.1:0"], http="127.0.0.1:0", durability="memory", plugins=(EverybodyIsAdmin(),))
+        return await broker.__aenter__()
+
+    broker = thread.run(start())
+    yield broker.http_port
+    thread.run(broker.__aexit__(None, None, None))
 
 
 def impatient(document: dict[str, Any]) -> dict[str, Any]:
@@ -139,24 +166,29 @@ CHECKS = [
 ]
 
 
-def _schema() -> Any:
-    import msgspec
+schema = schemathesis.openapi.from_dict(impatient(json.loads(msgspec.json.encode(openapi_document()))))
+bounded = hypothesis.settings(
+    max_examples=12,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(hypothesis.HealthCheck),
+)
 
-    from mombroker.api.http.openapi import openapi_document
 
-    document = json.loads(msgspec.json.encode(openapi_document()))
-    return schemathesis.openapi.from_dict(impatient(document))
-
-
-schema = _schema()
+def check(case: Any, port: int) -> None:
+    response = case.call(base_url=f"http://127.0.0.1:{port}")
+    assert response.status_code != 500, response.text
+    case.validate_response(response, checks=CHECKS)
 
 
 @schema.parametrize()
-@hypothesis.settings(
-    max_examples=15, derandomize=True, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck)
-)
-def test_what_the_server_does_is_what_the_document_says(case, served):
-    response = case.call(base_url=f"http://127.0.0.1:{served.server.ports[0]}")
-    assert response.status_code != 500, response.text
-    case.validate_response(response, checks=CHECKS)
-    assert served.errors == []
+@bounded
+def test_what_http_does_is_what_the_document_says(case, fake_port):
+    check(case, fake_port)
+
+
+@schema.parametrize()
+@bounded
+def test_what_a_broker_does_is_what_the_document_says(case, broker_port):
+    check(case, broker_port)
