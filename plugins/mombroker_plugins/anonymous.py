@@ -4,6 +4,7 @@ It is asked after every other authentication plugin. What a client says its name
 no username, so that rules for a user never apply to it. Its one role, if any, is given to all alike.
 """
 
+import functools
 import ipaddress
 from typing import Annotated, Literal
 
@@ -53,6 +54,7 @@ class Anonymous:
         return Identity(request.client_id, None, self._roles, request.address)
 
 
+@functools.lru_cache(1024)
 def is_loopback(address: str) -> bool:
     """Whether a connection comes from this machine. No, if its address is not known."""
     try:

@@ -6,6 +6,7 @@ place inside the network. And where only this machine can reach the broker, the 
 a site whose name leads to 127.0.0.1 would count as the same origin.
 """
 
+import functools
 import ipaddress
 from collections.abc import Collection
 from typing import Final
@@ -52,6 +53,7 @@ def _name(host: str) -> str:
     return host.partition(":")[0].lower().removesuffix(".")
 
 
+@functools.lru_cache(1024)
 def is_loopback(name: str) -> bool:
     """Whether this is an address that only this machine can reach."""
     if name[:1] not in "0123456789:" or not name:

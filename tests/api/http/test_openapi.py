@@ -168,7 +168,7 @@ CHECKS = [
 
 schema = schemathesis.openapi.from_dict(impatient(json.loads(msgspec.json.encode(openapi_document()))))
 bounded = hypothesis.settings(
-    max_examples=12,
+    max_examples=6,
     derandomize=True,
     deadline=None,
     database=None,
