@@ -18,7 +18,7 @@ PURE := .venv-pure
 
 PIP := bin/python -m pip --disable-pip-version-check --quiet
 SOURCES := pyproject.toml setup.py README.md LICENSE \
-	$(shell find mombroker plugins storage -name '*.py' -o -name py.typed -o -path '*/page/*' 2>/dev/null)
+	$(shell find mombroker plugins storage -name '*.py' -o -name py.typed -o -path '*/page/page.*' -o -path '*/page/icon.svg' 2>/dev/null)
 # Without build isolation the pinned tools of requirements/build.txt do the building. What an earlier build left in
 # build/lib would be installed again, deleted modules too.
 INSTALL := install --no-deps --no-build-isolation --force-reinstall .
