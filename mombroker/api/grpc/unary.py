@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, Final, cast
 
 from google.protobuf.descriptor import MethodDescriptor
-from msgspec import Struct, structs
+from msgspec import structs
 
 from mombroker.api.caller import Caller
 from mombroker.api.grpc.calls import Calls
@@ -53,12 +53,11 @@ class Unary:
             self._calls.run_errand(self._native.call(caller, Nack(leases=leases, delay=0.0)))
 
 
-def bounded(request: Any, remaining: float) -> Struct:
+def bounded(request: Any, remaining: float) -> Any:
     """The request, with its waiting held to the seconds that its client still has. Raises Problem (deadline-passed)."""
     if remaining <= 0:
         raise Problem(DEADLINE_PASSED, "the deadline of the call passed before it was begun; give it more time")
     if isinstance(request, Request):
         return structs.replace(request, timeout=min(request.timeout, remaining))
     wait = min(request.wait, remaining - min(MARGIN, remaining / 10))
-    bound: Struct = structs.replace(request, wait=wait)
-    return bound
+    return structs.replace(request, wait=wait)

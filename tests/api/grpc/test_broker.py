@@ -215,6 +215,19 @@ async def test_a_worker_answers_and_is_replaced_when_it_goes(real):
     assert (status, code, detail) == (grpc.StatusCode.ABORTED, "service-failed", "no")
 
 
+async def test_the_parts_of_a_reply_come_before_its_end(real):
+    services = stubs.ServicesStub(real)
+    worker = services.Serve()
+    await worker.write(pb.ServeRequest(start={"service": "echo"}))
+    call = services.RequestParts(pb.RequestRequest(service="echo", patient=True))
+    (task,) = (await worker.read()).tasks.tasks
+    await worker.write(pb.ServeRequest(reply={"id": task.id, "text": "1", "more": True}))
+    assert (await call.read()).payload == b"1"
+    await worker.write(pb.ServeRequest(reply={"id": task.id, "text": "2"}))
+    assert (await call.read()).payload == b"2"
+    assert await call.read() is grpc.aio.EOF
+
+
 async def test_nobody_to_answer_is_told_at_once(real):
     ask = stubs.ServicesStub(real).Request
     await stubs.ServicesStub(real).CreateService(pb.CreateServiceRequest(service="echo"))
