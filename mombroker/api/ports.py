@@ -1,12 +1,13 @@
 """What a transport asks of the native API. ``mombroker.api.native`` has it; a test may have something smaller."""
 
+from collections.abc import AsyncIterator
 from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
 from mombroker.api.caller import Caller
 from mombroker.operations.messages import InMessage
-from mombroker.operations.services import Task
+from mombroker.operations.services import Part, Request, Task
 
 Item = TypeVar("Item", covariant=True)
 
@@ -38,6 +39,10 @@ class Native(Protocol):
     async def call(self, caller: Caller, request: Struct) -> Struct:
         """Carry out an operation of the catalogue. Calls take effect in the order in which they were begun. Raises
         Problem."""
+        ...
+
+    def parts(self, caller: Caller, request: Request) -> AsyncIterator[Part]:
+        """Ask a service, and give the parts of the reply as they come. Raises Problem."""
         ...
 
     def consume(self, caller: Caller, queue: str, credit: int, lease: float = 0.0) -> Stream[InMessage]:

@@ -69,6 +69,14 @@ def test_the_options_of_serve_set_settings(broker):
     assert (settings.log.level, settings.log.format) == ("debug", "json")
 
 
+def test_grpc_is_off_until_it_is_given_an_address(broker):
+    for options in ([], ["--grpc", "off"], ["--grpc", ""]):
+        assert main(["serve", *options]) == 0
+        assert broker.started[-1].grpc.addresses() == ()
+    assert main(["serve", "--grpc", "127.0.0.1:0,[::1]:50051"]) == 0
+    assert [str(address) for address in broker.started[-1].grpc.addresses()] == ["127.0.0.1:0", "[::1]:50051"]
+
+
 def test_options_beat_the_environment_and_that_the_file(broker, tmp_path, monkeypatch):
     (tmp_path / "b.toml").write_text('[storage]\ndata = "file"\n[log]\nlevel = "error"\n[mqtt]\nmaximum_qos = 1\n')
     monkeypatch.setenv("MOMBROKER_STORAGE_DATA", "environment")
@@ -122,6 +130,7 @@ def test_a_programming_error_is_not_dressed_up(broker):
     [
         (["serve", "--durability", "none"], "'none' is not one of"),
         (["serve", "--mqtt", "1883"], "the option mqtt.listen: '1883' is not an address"),
+        (["serve", "--grpc", "on"], "the option grpc.listen: 'on' is not an address"),
         (["serve", "--http", "8080"], "the option http.listen: '8080' is not an address"),
         (["serve", "--config", "none.toml"], "cannot read the settings file none.toml"),
         (["serve", "--nonsense"], "No such option"),

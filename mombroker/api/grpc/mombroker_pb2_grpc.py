@@ -1006,6 +1006,11 @@ class ServicesStub:
                 request_serializer=mombroker_dot_api_dot_grpc_dot_mombroker__pb2.RequestRequest.SerializeToString,
                 response_deserializer=mombroker_dot_api_dot_grpc_dot_mombroker__pb2.Reply.FromString,
                 _registered_method=True)
+        self.RequestParts = channel.unary_stream(
+                '/mombroker.v1.Services/RequestParts',
+                request_serializer=mombroker_dot_api_dot_grpc_dot_mombroker__pb2.RequestRequest.SerializeToString,
+                response_deserializer=mombroker_dot_api_dot_grpc_dot_mombroker__pb2.Part.FromString,
+                _registered_method=True)
         self.RequestLater = channel.unary_unary(
                 '/mombroker.v1.Services/RequestLater',
                 request_serializer=mombroker_dot_api_dot_grpc_dot_mombroker__pb2.RequestLaterRequest.SerializeToString,
@@ -1065,6 +1070,13 @@ class ServicesServicer:
 
     def Request(self, request, context):
         """Asks a service and waits for the reply.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RequestParts(self, request, context):
+        """The same, with each part of the reply as soon as it comes. Whoever cancels the call cancels the request.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -1136,6 +1148,11 @@ def add_ServicesServicer_to_server(servicer, server):
                     servicer.Request,
                     request_deserializer=mombroker_dot_api_dot_grpc_dot_mombroker__pb2.RequestRequest.FromString,
                     response_serializer=mombroker_dot_api_dot_grpc_dot_mombroker__pb2.Reply.SerializeToString,
+            ),
+            'RequestParts': grpc.unary_stream_rpc_method_handler(
+                    servicer.RequestParts,
+                    request_deserializer=mombroker_dot_api_dot_grpc_dot_mombroker__pb2.RequestRequest.FromString,
+                    response_serializer=mombroker_dot_api_dot_grpc_dot_mombroker__pb2.Part.SerializeToString,
             ),
             'RequestLater': grpc.unary_unary_rpc_method_handler(
                     servicer.RequestLater,
@@ -1277,6 +1294,33 @@ class Services:
             '/mombroker.v1.Services/Request',
             mombroker_dot_api_dot_grpc_dot_mombroker__pb2.RequestRequest.SerializeToString,
             mombroker_dot_api_dot_grpc_dot_mombroker__pb2.Reply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequestParts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/mombroker.v1.Services/RequestParts',
+            mombroker_dot_api_dot_grpc_dot_mombroker__pb2.RequestRequest.SerializeToString,
+            mombroker_dot_api_dot_grpc_dot_mombroker__pb2.Part.FromString,
             options,
             channel_credentials,
             insecure,

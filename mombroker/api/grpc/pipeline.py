@@ -9,7 +9,7 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine
 from typing import Any, Final
 
 PIPELINED: Final = 64
-PIPELINED_BYTES: Final = 16 * 1024 * 1024
+PIPELINED_BYTES: Final = 4 * 1024 * 1024
 
 Step = Coroutine[Any, Any, bytes]
 Write = Callable[[bytes], Awaitable[None]]

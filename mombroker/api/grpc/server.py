@@ -11,6 +11,7 @@ from grpc_reflection.v1alpha import reflection
 
 from mombroker.api.grpc.calls import Calls
 from mombroker.api.grpc.mombroker_pb2 import DESCRIPTOR
+from mombroker.api.grpc.parts import Parts
 from mombroker.api.grpc.produce import Produce
 from mombroker.api.grpc.push import CONSUME, SERVE, Push
 from mombroker.api.grpc.unary import Unary
@@ -84,6 +85,8 @@ class GrpcServer:
 
     def _handler(self, method: MethodDescriptor) -> Any:
         match method.name:
+            case "RequestParts":
+                return grpc.unary_stream_rpc_method_handler(Parts(self._calls, self._native).handle)
             case "Produce":
                 return grpc.stream_stream_rpc_method_handler(Produce(self._calls, self._native).handle)
             case "Consume":

@@ -5,12 +5,13 @@ from functools import partial
 from typing import Any, Final, cast
 
 from google.protobuf.descriptor import MethodDescriptor
-from msgspec import Struct, structs
+from msgspec import structs
 
 from mombroker.api.caller import Caller
 from mombroker.api.grpc.calls import Calls
 from mombroker.api.grpc.conversion import Reader, Writer, message_class
 from mombroker.api.ports import Native
+from mombroker.operations.admin import DeleteUser, PutUser
 from mombroker.operations.catalogue import Operation
 from mombroker.operations.messages import Messages, Nack
 from mombroker.operations.problems import DEADLINE_PASSED, Problem
@@ -41,6 +42,8 @@ class Unary:
         if self._waits and (remaining := context.time_remaining()) is not None:
             request = bounded(request, remaining)
         answer = await self._native.call(caller, request)
+        if isinstance(request, PutUser | DeleteUser):
+            self._calls.end_tokens(request.user)
         if isinstance(answer, Messages) and self._waits and answer.messages:
             # gRPC cancels the call's task if its client goes before the answer has left; the context does not tell.
             call = cast("asyncio.Task[bytes]", asyncio.current_task())
@@ -53,12 +56,11 @@ class Unary:
             self._calls.run_errand(self._native.call(caller, Nack(leases=leases, delay=0.0)))
 
 
-def bounded(request: Any, remaining: float) -> Struct:
+def bounded(request: Any, remaining: float) -> Any:
     """The request, with its waiting held to the seconds that its client still has. Raises Problem (deadline-passed)."""
     if remaining <= 0:
         raise Problem(DEADLINE_PASSED, "the deadline of the call passed before it was begun; give it more time")
     if isinstance(request, Request):
         return structs.replace(request, timeout=min(request.timeout, remaining))
     wait = min(request.wait, remaining - min(MARGIN, remaining / 10))
-    bound: Struct = structs.replace(request, wait=wait)
-    return bound
+    return structs.replace(request, wait=wait)

@@ -6,7 +6,7 @@ A queue or service called ``problem.CODE`` fails with that code. ``calls`` holds
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 from msgspec import Struct, structs
@@ -102,6 +102,7 @@ class FakeNative:
         self.tasks: dict[str, services.Task] = {}
         self.changed = Changes()
         self.numbers = itertools.count(1)
+        self.closed_parts = asyncio.Event()
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -123,6 +124,18 @@ class FakeNative:
         handler = getattr(self, f"_{type(request).__name__.lower()}", None)
         answer: Struct = await handler(request) if handler is not None else ANSWERS[type(request)]
         return answer
+
+    async def parts(self, caller: Caller, request: services.Request) -> AsyncIterator[services.Part]:
+        """Ask a service that answers in three parts, and then fails."""
+        self.calls.append(request)
+        try:
+            for number in range(3):
+                yield services.Part(payload=request.content() + b"%d" % number)
+            if request.patient:
+                await self.changed.until(lambda: False)
+            raise Problem(SERVICE_FAILED, "that was all", worker_code="E3")
+        finally:
+            self.closed_parts.set()
 
     def consume(self, caller: Caller, queue: str, credit: int, lease: float = 0.0) -> "FakeStream[InMessage]":
         """Push messages."""

@@ -4,17 +4,21 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import grpc
+import httpx
 import pytest
 
 from mombroker.api.grpc import mombroker_pb2 as pb
 from mombroker.api.grpc import mombroker_pb2_grpc as stubs
 from mombroker.broker import Broker
+from mombroker.hooks import ConnectRequest, hookimpl
 from mombroker.model.errors import ConfigurationError, MombrokerError
+from mombroker.model.identity import Identity, Refusal
+from mombroker.model.reasons import NOT_AUTHORIZED
 
-from .test_calls import problem_of
+from .test_calls import basic, problem_of
 
 LOOPBACK = "127.0.0.1:0"
 
@@ -215,6 +219,19 @@ async def test_a_worker_answers_and_is_replaced_when_it_goes(real):
     assert (status, code, detail) == (grpc.StatusCode.ABORTED, "service-failed", "no")
 
 
+async def test_the_parts_of_a_reply_come_before_its_end(real):
+    services = stubs.ServicesStub(real)
+    worker = services.Serve()
+    await worker.write(pb.ServeRequest(start={"service": "echo"}))
+    call = services.RequestParts(pb.RequestRequest(service="echo", patient=True))
+    (task,) = (await worker.read()).tasks.tasks
+    await worker.write(pb.ServeRequest(reply={"id": task.id, "text": "1", "more": True}))
+    assert (await call.read()).payload == b"1"
+    await worker.write(pb.ServeRequest(reply={"id": task.id, "text": "2"}))
+    assert (await call.read()).payload == b"2"
+    assert await call.read() is grpc.aio.EOF
+
+
 async def test_nobody_to_answer_is_told_at_once(real):
     ask = stubs.ServicesStub(real).Request
     await stubs.ServicesStub(real).CreateService(pb.CreateServiceRequest(service="echo"))
@@ -237,3 +254,31 @@ async def test_a_broker_stops_though_clients_wait():
         assert (await problem_of(pulling))[0] is grpc.StatusCode.UNAVAILABLE
         assert (await problem_of(consume.read()))[:2] == (grpc.StatusCode.UNAVAILABLE, "shutting-down")
         await stopping
+
+
+async def test_a_token_of_http_is_good_over_grpc_too():
+    async with AsyncExitStack() as stack:
+        plugin = Anna()
+        given = {"listen": [LOOPBACK], "durability": "memory", "http": LOOPBACK, "grpc": LOOPBACK, "plugins": [plugin]}
+        broker = await stack.enter_async_context(Broker(**given))
+        http = await stack.enter_async_context(httpx.AsyncClient(base_url=f"http://127.0.0.1:{broker.http_port}"))
+        channel = await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{broker.grpc_port}"))
+        create = stubs.QueuesStub(channel).CreateQueue
+        request = pb.CreateQueueRequest(queue="jobs")
+        assert (await problem_of(create(request)))[1] == "not-logged-in"
+        assert (await problem_of(create(request, metadata=basic("anna", "guess"))))[1] == "not-logged-in"
+        token = (await http.post("/v1/tokens", auth=("anna", "secret"))).json()["token"]
+        made = await create(request, metadata=(("authorization", f"Bearer {token}"),))
+        assert made.owner == "anna"
+        assert await create(request, metadata=basic("anna", "secret")) == made
+
+
+class Anna:
+    """Lets in one user, by her password."""
+
+    @hookimpl
+    def mombroker_authenticate(self, request: ConnectRequest) -> Identity | Refusal:
+        if (request.username, request.password) != ("anna", b"secret"):
+            return Refusal(NOT_AUTHORIZED, "who are you?")
+        assert (request.version, request.client_id) in ((0, "grpc:anna"), (0, "http:anna"))
+        return Identity(request.client_id, request.username, address=request.address)

@@ -16,7 +16,7 @@ from mombroker.operations.catalogue import BY_REQUEST, OPERATIONS
 
 ROOT = Path(__file__).parents[3]
 FOLDER = Path("mombroker/api/grpc")
-STREAMS = {"Produce", "Consume", "Serve"}
+STREAMS = {"Produce", "Consume", "Serve", "RequestParts"}
 METHODS = {method.name: method for service in pb.DESCRIPTOR.services_by_name.values() for method in service.methods}
 INPUT_ONLY_AS_BYTES = {"InMessage", "Part", "Task"}
 

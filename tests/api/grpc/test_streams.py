@@ -11,6 +11,7 @@ from mombroker.api.grpc.pipeline import PIPELINED, PIPELINED_BYTES, Pipeline
 from mombroker.api.grpc.push import BATCH_BYTES, portions
 from mombroker.operations.messages import Enqueue, InMessage, OutMessage
 from mombroker.operations.problems import SHUTTING_DOWN, TOO_LARGE
+from mombroker.operations.services import Request
 
 from .conftest import MAX_MESSAGE
 from .test_calls import code_of, until
@@ -362,6 +363,22 @@ async def test_a_worker_that_goes_gives_its_requests_back(channel, native):
     assert (await other.read()).failure.code == "no-such-request"
     await other.write(pb.ServeRequest(reply={"id": again.id}))
     assert len((await asked).parts) == 1
+
+
+async def test_the_parts_of_a_reply_come_one_by_one(channel, native):
+    call = stubs.ServicesStub(channel).RequestParts(pb.RequestRequest(service="thumbs", text="p"), timeout=60.0)
+    assert [(await call.read()).payload for _ in range(3)] == [b"p0", b"p1", b"p2"]
+    assert await ended(call) == (grpc.StatusCode.ABORTED, "service-failed")
+    (request,) = native.calls
+    assert isinstance(request, Request)
+    assert request.timeout == 30.0
+
+
+async def test_a_caller_that_goes_cancels_its_request(channel, native):
+    call = stubs.ServicesStub(channel).RequestParts(pb.RequestRequest(service="thumbs", patient=True))
+    assert (await call.read()).payload == b"0"
+    call.cancel()
+    await native.closed_parts.wait()
 
 
 async def test_a_request_that_is_over_keeps_no_worker_from_the_next_one(channel, native):
