@@ -5,10 +5,12 @@ from typing import Self
 
 from mombroker.client.branches import Branches
 from mombroker.client.dispatch import Dispatch
+from mombroker.client.errors import NotAuthorized, SubscribeRefused
 from mombroker.client.later import Caller
 from mombroker.client.queue_message import QueueMessage, pushed
 from mombroker.client.subscription import Subscription
 from mombroker.mqtt import SubscribeFilter
+from mombroker.operations.queues import GetQueue
 
 
 class Consumption:
@@ -50,6 +52,11 @@ class Consumption:
         try:
             await self._connection.open()
             await self._subscription.open()
+        except (NotAuthorized, SubscribeRefused):
+            await self.close()
+            # A SUBACK says no more than no. Asking about the queue tells why: it raises the problem.
+            await self._caller.call(GetQueue(queue=self._queue))
+            raise
         except BaseException:
             await self.close()
             raise
@@ -57,8 +64,8 @@ class Consumption:
     async def close(self) -> None:
         """Stop, and disconnect: the broker takes back what is unsettled."""
         self._branches.closed(self)
-        await self._connection.close()
         self._subscription.stop()
+        await self._connection.close()
 
     def __aiter__(self) -> Self:
         return self

@@ -8,7 +8,7 @@ from typing import Any, Self
 from mombroker.broker import Broker
 from mombroker.wiring.settings import load_settings
 
-SETTINGS = {"mqtt.listen": ["127.0.0.1:0"], "storage.durability": "memory"}
+SETTINGS = {"mqtt.listen": ["127.0.0.1:0"], "http.listen": "off", "storage.durability": "memory"}
 
 
 class BrokerThread:

@@ -25,7 +25,11 @@ async def start() -> AsyncIterator[Start]:
     async with AsyncExitStack() as stack:
 
         async def start(plugins: tuple[object, ...] = (), **given: object) -> Broker:
-            overrides: dict[str, object] = {"mqtt.listen": ["127.0.0.1:0"], "storage.durability": "memory"}
+            overrides: dict[str, object] = {
+                "mqtt.listen": ["127.0.0.1:0"],
+                "http.listen": "off",
+                "storage.durability": "memory",
+            }
             overrides |= {name.replace("__", ".", 1): value for name, value in given.items()}
             return await stack.enter_async_context(Broker(load_settings(overrides=overrides), plugins=plugins))
 

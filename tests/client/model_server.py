@@ -82,6 +82,7 @@ class ModelServer:
         self.topics: list[str] = []
         self.connects: list[Connect] = []
         self.refusal = 0
+        self.response_space = True
         self.refused_topics: dict[str, tuple[int, str]] = {}
         self.limits: dict[str, object] = {}
         self.present: list[ServerSide] = []
@@ -158,7 +159,7 @@ class ServerSide:
             topic_alias_maximum=self.server.alias_maximum,
             **self.server.limits,
         )
-        if connect.properties is not None and connect.properties.request_response_information:
+        if self.server.response_space and connect.properties is not None:
             given.response_information = f"$mom/reply/{connect.client_id}/"
         self.send(ConnAck(present, 0, given))
         self.server.present.append(self)
