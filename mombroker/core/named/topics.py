@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from mombroker.core.acknowledging import acknowledge, refuse
 from mombroker.core.connection import Connection
-from mombroker.core.named import asking
+from mombroker.core.named import asking, intake
 from mombroker.core.named.access import queue_right, service_right
 from mombroker.core.named.meta import BadOption, meta_of
 from mombroker.core.named.spaces import OPERATIONS, REPLY_SPACE, reply_space
@@ -31,6 +31,7 @@ from mombroker.operations.problems import (
     KINDS,
     NO_SUCH_OPERATION,
     NO_SUCH_QUEUE,
+    STORE_FULL,
     Problem,
 )
 
@@ -98,6 +99,17 @@ def _response_right(connection: Connection, packet: Publish) -> int:
     if wanted.startswith(REPLY_SPACE) or wanted[0] == "$":
         return DENIED
     return may(connection, PUBLISH, wanted) if connection.engine.hooks.authorizes else ALLOWED
+
+
+def refusal_detail(engine: "Engine", message: Message) -> str:
+    """The reason string of a refusal for want of room: of a message to a queue there is something to tell."""
+    if not message.topic.startswith(QUEUE_PREFIX):
+        return ""
+    if engine.barrier.refusing:
+        return f"{STORE_FULL}: the disk is full, and nothing is taken until there is room"
+    queue = engine.named.queues.get(message.topic[len(QUEUE_PREFIX) :])
+    code = intake.refusal(queue, message, intake.options_of(queue, message)) if queue is not None else ""
+    return f"{code}: {intake.refusal_detail(queue, code)}" if queue is not None and code else ""
 
 
 def refuse_with(engine: "Engine", connection: Connection, packet: Publish, topic: str, problem: Problem) -> None:
