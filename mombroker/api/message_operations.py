@@ -8,7 +8,7 @@ from mombroker.api.caller import Caller
 from mombroker.api.contents import check_size, in_message, message_of, properties_of, stored_message
 from mombroker.api.context import ApiContext
 from mombroker.api.streams import ApiPull, give_back
-from mombroker.core.named import deaths, intake
+from mombroker.core.named import intake
 from mombroker.core.named.leases import Lease
 from mombroker.core.named.meta import Meta
 from mombroker.core.named.queue import NamedQueue
@@ -27,7 +27,6 @@ from mombroker.operations.problems import (
     FORBIDDEN,
     NO_SUCH_MESSAGE,
     QUEUE_FULL,
-    QUOTA,
     UNKNOWN_LEASE,
     Problem,
 )
@@ -107,7 +106,7 @@ class MessageOperations:
             queue = lease.queue
             queue.end_lease(lease)
             if request.dead_letter:
-                deaths.bury(queue, lease.ref, reason or "rejected")
+                queue.reject(lease.ref, reason or "rejected")
             else:
                 delay = queue.policy.retry_delay if request.delay is None else request.delay
                 queue.nack(lease.ref, delay, reason)
@@ -265,14 +264,13 @@ def _check_refusal(queue: NamedQueue, made: list[tuple[Message, Meta]]) -> None:
             count += 1
             size += message.size()
     code = intake.refusal_of(queue, count, size, made[0][0]) if count else ""
-    if code == QUOTA:
-        raise Problem(code, f"the owner of {queue.name} has as much in queues as is allowed")
     if code:
-        raise Problem(code, f"{queue.name} holds {queue.count} messages of {queue.bytes} bytes, and no more fit")
+        raise Problem(code, intake.refusal_detail(queue, code))
 
 
 def _in_order(queue: NamedQueue) -> list[Queue]:
     """The lanes in the order in which messages are delivered, more or less; delayed ones last."""
     lanes = [lane for lane in reversed(queue.lanes) if lane is not None]
     delayed = [queue.wheel.buckets[place] for place in sorted(queue.wheel.buckets, key=lambda place: place[1])]
-    return [*queue.wheel.due, *lanes, *delayed, *queue.wheel.moving]
+    wheel = queue.wheel
+    return [*wheel.out.values(), *wheel.due.values(), *lanes, *delayed, *wheel.moving.values()]

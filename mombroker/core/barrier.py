@@ -268,7 +268,10 @@ class Barrier:
             if key not in unit.puts and not is_message:
                 unit.puts[key] = value
                 unit.writes += 1
-        for queue_id, runs in old.settled.items():
+        for queue_id in old.settled:
+            runs = old.settled_without_moved(queue_id)
+            if not runs:
+                continue
             newer = unit.settled.get(queue_id)
             unit.settled[queue_id] = runs + newer if newer is not None else runs
             unit.writes += 1

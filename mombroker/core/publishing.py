@@ -12,7 +12,7 @@ from mombroker.core.acknowledging import acknowledge, refuse
 from mombroker.core.bindings import Binding
 from mombroker.core.connection import OPEN, Connection
 from mombroker.core.delivery import is_expired, send_qos0
-from mombroker.core.named.topics import carry_out, check_reserved, is_queue_topic, why_full
+from mombroker.core.named.topics import carry_out, check_reserved, is_queue_topic, refusal_detail
 from mombroker.core.overflow import make_room
 from mombroker.core.queue import Source
 from mombroker.core.records import digest
@@ -261,8 +261,7 @@ def accept(
     stores = route.durable > 0 or message.retain or qos == 2 and session.durable
     may_reject = route.may_reject or engine.hooks.decides_overflow
     if barrier.refusing and stores or may_reject and not room_everywhere(engine, message, route):
-        told = why_full(engine, message) if route.reserved else ""
-        refuse(engine, connection, packet, message.topic, QUOTA_EXCEEDED, told)
+        refuse(engine, connection, packet, message.topic, QUOTA_EXCEEDED, refusal_detail(engine, message))
         return
     ops = barrier.unit.ops
     if message.retain:

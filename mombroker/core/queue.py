@@ -45,7 +45,8 @@ class Ref:
     """A message's place in one queue, with what is particular to that queue's subscription.
 
     ``after`` is the unit that must be on disk before the message may be sent (0: none), ``stored`` whether the store
-    holds or will hold it, ``dup`` whether it may have been sent before (MQTT-3.3.1-1). ``meta`` is what a named queue
+    holds or will hold it, ``dup`` whether it may have been sent before (MQTT-3.3.1-1). ``revoked``: the store had no
+    room for it when a client had it already, so that it is not counted any more. ``meta`` is what a named queue
     knows of the message beyond that; None stands for nothing in particular.
     """
 
@@ -61,6 +62,7 @@ class Ref:
         "state",
         "stored",
         "dup",
+        "revoked",
         "meta",
     )
 
@@ -78,6 +80,7 @@ class Ref:
         self.state: int = READY
         self.stored: bool = False
         self.dup: bool = False
+        self.revoked: bool = False
         self.meta: Meta | None = None
 
 
@@ -118,7 +121,8 @@ class Consumer:
         ref.queue.settle(barrier, ref)
 
     def revoked(self, queue: "Queue", positions: set[int]) -> None:
-        """What was appended at these positions, or has turned out to be damaged, is not there any more."""
+        """What was appended at these positions, or has turned out to be damaged, is not there any more. There may be
+        none but those that clients have."""
 
 
 class Source(Consumer):
@@ -318,11 +322,20 @@ class Queue:
             if self.skipped is not None:
                 self.skipped.discard(ref.position)
             return  # a read will find it
-        index = self.ready_head
-        while index < len(self.ready) and self.ready[index].position < ref.position:
-            index += 1
-        self.ready.insert(index, ref)
         self.ready_bytes += ref.message.size()
+        low: i64 = self.ready_head
+        high: i64 = len(self.ready)
+        while low < high:
+            middle: i64 = (low + high) // 2
+            if self.ready[middle].position < ref.position:
+                low = middle + 1
+            else:
+                high = middle
+        if low == self.ready_head and low > 0:
+            self.ready_head = low - 1
+            self.ready[low - 1] = ref
+        else:
+            self.ready.insert(low, ref)
 
     def is_spilled(self) -> bool:
         """Whether there are messages that only the store holds."""
@@ -368,6 +381,13 @@ class Queue:
             barrier.unit.settle(self.id, ref.position, ref.message.body_id)
             if ref.position >= self.loaded_to:
                 self.rewound_in = barrier.number
+
+    def unsettle(self, barrier: "Barrier", ref: Ref) -> None:
+        """The message is not done with after all, and the store still has it."""
+        self.count += 1
+        self.bytes += ref.message.size()
+        if self.touched != barrier.number:
+            barrier.touch(self)
 
     def rewind(self, barrier: "Barrier") -> None:
         """Forget what is in memory; the next consumer reads from the oldest unsettled message on.
@@ -421,6 +441,7 @@ class Queue:
         for index in range(0, len(settled), 2):
             done.update(range(settled[index], settled[index + 1] + 1))
         gone: set[int] = set()
+        held_some = False
         for segment in segments:
             position = segment.first
             for record in segment.records:
@@ -428,14 +449,18 @@ class Queue:
                     held = self.consumer.holds(self, position)
                     if held is not None:
                         held.stored = False
-                    else:
-                        gone.add(position)
+                        held_some = True
                     if held is None or self.durable:
                         self.count -= 1
                         self.bytes -= _size_of(record, bodies)
+                    if held is None:
+                        gone.add(position)
+                    else:
+                        held.revoked = self.durable
                 position += 1
         if gone:
             self._discard(gone)
+        if gone or held_some:
             self.consumer.revoked(self, gone)
 
     def _discard(self, positions: set[int]) -> None:

@@ -7,6 +7,8 @@ A unit is filled on the loop thread, handed over once, and never touched by the 
 * ``settled``: per queue, inclusive runs ``[low, high, low, high, ...]`` of positions that are done with.
 * ``bodies`` and ``body_refs``: message bodies kept once for several queues, and by how much the number of references
   to each changes. A body whose count reaches zero is deleted.
+* ``moved``: which of the settled records live on as other ones that the unit appends: by queue, by position, the ids of
+  their shared bodies (0: none). For the owner only: a unit that could not be written has not settled them.
 * ``puts``: state records by (table, key); ``None`` deletes.
 * ``dropped_queues``: queues that go with all their records.
 
@@ -92,6 +94,7 @@ class Unit:
         "settled",
         "bodies",
         "body_refs",
+        "moved",
         "puts",
         "dropped_queues",
         "size",
@@ -105,6 +108,7 @@ class Unit:
         self.settled: dict[int, list[int]] = {}
         self.bodies: dict[int, bytes] = {}
         self.body_refs: dict[int, int] = {}
+        self.moved: dict[int, dict[int, int]] = {}
         self.puts: dict[tuple[int, bytes], bytes | None] = {}
         self.dropped_queues: list[int] = []
         self.size: int = 0
@@ -180,8 +184,38 @@ class Unit:
             segment.held -= 1
             self.writes -= 1
 
+    def moves(self, queue_id: int, position: int, body_id: int) -> bool:
+        """The record at ``position``, which is about to be settled, lives on as another one that this unit appends.
+        False if it is in no earlier unit: then nothing is left of it."""
+        segments = self.segments.get(queue_id)
+        if segments is not None and position >= segments[0].first:
+            return False
+        moved = self.moved.get(queue_id)
+        if moved is None:
+            moved = self.moved[queue_id] = {}
+        moved[position] = body_id
+        return True
+
+    def settled_without_moved(self, queue_id: int) -> list[int]:
+        """The runs of positions of a queue that are done with, but for those that have moved."""
+        runs = self.settled[queue_id]
+        moved = self.moved.get(queue_id)
+        if moved is None:
+            return runs
+        left: list[int] = []
+        for index in range(0, len(runs), 2):
+            for position in range(runs[index], runs[index + 1] + 1):
+                if position in moved:
+                    continue
+                if left and left[-1] + 1 == position:
+                    left[-1] = position
+                else:
+                    left.append(position)
+                    left.append(position)
+        return left
+
     def settled_refs(self) -> dict[int, int]:
-        """By how much the settled records alone change the references to shared bodies."""
+        """By how much the settled records alone, but for moved ones, change the references to shared bodies."""
         changes = dict(self.body_refs)
         for segments in self.segments.values():
             for segment in segments:
@@ -189,6 +223,10 @@ class Unit:
                     body_id = split_record(record)[2] if record else 0
                     if body_id:
                         changes[body_id] -= 1
+        for moved in self.moved.values():
+            for body_id in moved.values():
+                if body_id:
+                    changes[body_id] = changes.get(body_id, 0) + 1
         return {body_id: change for body_id, change in changes.items() if change}
 
     def put(self, table: int, key: bytes, value: bytes) -> None:

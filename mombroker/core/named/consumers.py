@@ -25,6 +25,10 @@ class QueueConsumer:
         self.key: str = key
         self.username: str | None = username
 
+    def is_there(self) -> bool:
+        """Whether it can be expected to take messages."""
+        return True
+
     def has_credit(self) -> bool:
         """Whether one more message may be handed to it now."""
         raise NotImplementedError
@@ -45,6 +49,10 @@ class SessionConsumer(QueueConsumer):
         super().__init__("client:" + session.client_id, session.identity.username)
         self.binding: Binding = binding
         self.session: Session = session
+
+    def is_there(self) -> bool:
+        """Whether the client is connected."""
+        return self.session.connection is not None
 
     def has_credit(self) -> bool:
         """Whether the client is connected and may be sent one more."""

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from mombroker.core.named import intake
 from mombroker.core.named.meta import DEATHS_KEPT, Meta
+from mombroker.core.named.moving import BURIAL, REDRIVE, Move, move, put_off
 from mombroker.core.queue import Ref
 from mombroker.hooks.events import MessageDeadLettered
 from mombroker.model.message import Message
@@ -27,7 +28,7 @@ def bury(queue: "NamedQueue", ref: Ref, reason: str) -> None:
     """A message becomes a dead letter: it moves to the queue for those, in one unit of work, or is dropped and counted
     if there is none. A full queue of dead letters loses its oldest ones: a dead letter is refused to nobody."""
     if queue.service is not None:
-        queue.service.in_vain(ref)
+        queue.service.in_vain(ref, reason)
         return
     engine = queue.engine
     target = engine.named.queues.get(queue.policy.dead_letter)
@@ -36,11 +37,15 @@ def bury(queue: "NamedQueue", ref: Ref, reason: str) -> None:
         queue.numbers.dropped += 1
         engine.drop_ref(ref, reason if reason in ("expired", "overflow") else "dead-letter")
         return
+    why = Move(BURIAL, reason)
+    if engine.barrier.refusing:
+        put_off(queue, ref, why)
+        return
     queue.numbers.dead_lettered += 1
     meta = _epitaph(queue, ref, reason)
-    # Before it is settled: that drops the count of a shared body, which must not reach zero in between.
-    intake.enqueue_dead(target, _buried(message), meta)
-    queue.settled(engine.barrier, ref)
+    intake.enter(target)
+    move(queue, ref, target, _buried(message), meta, why)
+    intake.drop_oldest(target)
     engine.event(MessageDeadLettered(engine.now, queue.name, target.name, message.topic, meta.id, reason))
     target.pump(target.queue)
 
@@ -90,9 +95,9 @@ def redrive(queue: "NamedQueue", ref: Ref) -> bool:
     meta.key = old.key
     meta.since = engine.now
     meta.deaths = old.deaths
-    if intake.refusal_of(target, 1, ref.message.size(), ref.message):
+    if engine.barrier.refusing or intake.refusal_of(target, 1, ref.message.size(), ref.message):
         return False
-    intake.enqueue_dead(target, ref.message, meta)
-    queue.settled(engine.barrier, ref)
+    intake.enter(target)
+    move(queue, ref, target, ref.message, meta, Move(REDRIVE))
     target.pump(target.queue)
     return True

@@ -16,12 +16,21 @@ PURGED_AT_ONCE: Final = 1000
 _TIME: Final = struct.Struct(">d")
 
 
-class SeenIds:
-    """The ids of one queue, oldest first, by their digests."""
+class Repetition:
+    """A message with an id that was taken before, but not on disk yet."""
 
-    __slots__ = ("_prefix", "_until")
+    def take(self) -> None:
+        """The store had no room for the first one: take this one instead."""
+        raise NotImplementedError
+
+
+class SeenIds:
+    """The ids of one queue, oldest first, by their digests. ``open`` are those whose messages are not on disk yet."""
+
+    __slots__ = ("open", "_prefix", "_until")
 
     def __init__(self, queue_name: str) -> None:
+        self.open: dict[str, Remembered] = {}
         self._prefix: bytes = digest(queue_name)
         self._until: dict[bytes, float] = {}
 
@@ -37,11 +46,12 @@ class SeenIds:
         self._until.pop(key, None)
         self._until[key] = until
         barrier.unit.put(TABLE_DEDUP, self._prefix + key, _TIME.pack(until))
-        barrier.tell(Forgotten(self, key))
+        remembered = self.open[message_id] = Remembered(self, message_id, barrier.number)
+        barrier.tell(remembered)
 
-    def forget(self, key: bytes) -> None:
+    def forget(self, message_id: str) -> None:
         """The message was not kept after all."""
-        self._until.pop(key, None)
+        self._until.pop(digest(message_id), None)
 
     def next_expiry(self) -> float:
         """When the window of the oldest one passes; 0.0 if there is none."""
@@ -70,14 +80,26 @@ class SeenIds:
         barrier.unit.delete(TABLE_DEDUP, self._prefix + key)
 
 
-class Forgotten(Outcome):
-    """An id is remembered only if its message is kept."""
+class Remembered(Outcome):
+    """An id is remembered only if its message is kept. ``number`` is the unit that the message is in, ``again`` a
+    message with the same id that another unit promises to have."""
 
-    def __init__(self, ids: SeenIds, key: bytes) -> None:
+    def __init__(self, ids: SeenIds, message_id: str, number: int) -> None:
         super().__init__(False)
         self.ids: SeenIds = ids
-        self.key: bytes = key
+        self.message_id: str = message_id
+        self.number: int = number
+        self.again: Repetition | None = None
+
+    def kept(self) -> None:
+        """The message is on disk."""
+        if self.ids.open.get(self.message_id) is self:
+            del self.ids.open[self.message_id]
 
     def refused(self) -> None:
         """The store had no room."""
-        self.ids.forget(self.key)
+        if self.ids.open.get(self.message_id) is self:
+            del self.ids.open[self.message_id]
+            self.ids.forget(self.message_id)
+        if self.again is not None:
+            self.again.take()

@@ -3,8 +3,9 @@
 from typing import TYPE_CHECKING, Final
 
 from mombroker.core.named import deaths
-from mombroker.core.named.dedup import SeenIds
-from mombroker.core.named.meta import PLAIN, BadOption, Meta, meta_of
+from mombroker.core.named.dedup import Repetition, SeenIds
+from mombroker.core.named.meta import HIGHEST, PLAIN, BadOption, Meta, meta_of
+from mombroker.core.named.wheel import begins_at
 from mombroker.core.queue import Queue, Ref
 from mombroker.model.message import Message
 from mombroker.model.queues import Overflow, QueuePolicy, QueueSpec
@@ -37,6 +38,13 @@ def refusal(queue: "NamedQueue", message: Message, meta: Meta) -> str:
     return refusal_of(queue, 1, message.size(), message)
 
 
+def refusal_detail(queue: "NamedQueue", code: str) -> str:
+    """What there is to tell about a refusal."""
+    if code == QUOTA:
+        return f"the owner of {queue.name} has as much in queues as is allowed"
+    return f"{queue.name} holds {queue.count} messages of {queue.bytes} bytes, and no more fit"
+
+
 def refusal_of(queue: "NamedQueue", count: int, size: int, message: Message) -> str:
     """The same for ``count`` messages of ``size`` bytes in all, of which ``message`` is one."""
     engine = queue.engine
@@ -61,63 +69,103 @@ def is_repetition(queue: "NamedQueue", meta: Meta) -> bool:
     return bool(meta.id) and queue.seen is not None and queue.seen.knows(meta.id, queue.engine.now)
 
 
+def may_enter(queue: "NamedQueue", message: Message, meta: Meta) -> bool:
+    """Whether there is room for a message that nobody can be refused; if not, it is counted as dropped."""
+    engine = queue.engine
+    cause = "disk-full" if engine.barrier.refusing else ""
+    if not cause and refusal(queue, message, meta):
+        cause = "overflow"
+    if cause:
+        queue.numbers.dropped += 1
+        engine.dropped(queue.name, message.topic, cause, 1)
+    return not cause
+
+
 def enqueue(queue: "NamedQueue", message: Message, meta: Meta) -> str:
     """Take a message that is not to be refused. Returns its id, empty for a repetition, which is not taken again.
 
     The caller lets the queue :meth:`~NamedQueue.pump` afterwards.
     """
     engine = queue.engine
+    barrier = engine.barrier
     numbers = queue.numbers
-    if is_repetition(queue, meta):
+    if queue.seen is not None and is_repetition(queue, meta):
         numbers.duplicates += 1
-        # Whoever sends it waits for the commit all the same: the first one may not be on disk yet.
-        engine.barrier.unit.ops += 1
+        # Whoever sends it waits for the commit all the same: the first one may not be on disk yet. If it never is,
+        # this one takes its place.
+        barrier.unit.ops += 1
+        first = queue.seen.open.get(meta.id)
+        if first is not None and first.number < barrier.number:
+            first.again = Again(queue, message, meta)
         return ""
-    numbers.enqueued += 1
-    numbers.enqueue_rate.add(1, engine.now)
-    queue.used_at = engine.now
+    enter(queue)
     size = message.size()
     full = not has_room(queue, 1, size)
     if full and engine.hooks.overflow(queue.spec, message, queue.policy.overflow) is Overflow.DROP_NEWEST:
         numbers.dropped += 1
         engine.dropped(queue.name, message.topic, "overflow", 1)
         return meta.id or "dropped"
-    message_id = put(queue, message, meta)
-    queue.count += 1
-    queue.bytes += size
-    queue.owner.change(1, size)
+    message_id = put(queue, message, meta, 0)
+    queue.change(1, size)
     if meta.id and queue.policy.dedup_window:
         if queue.seen is None:
             queue.seen = SeenIds(queue.name)
-        queue.seen.remember(engine.barrier, meta.id, engine.now + queue.policy.dedup_window)
+        queue.seen.remember(barrier, meta.id, engine.now + queue.policy.dedup_window)
     if full:
         trim(queue)
     return message_id
 
 
-def enqueue_dead(queue: "NamedQueue", message: Message, meta: Meta) -> None:
-    """Take a message from another queue, whatever the limits; the oldest ones make room."""
+class Again(Repetition):
+    """A message that came again before the first one was on disk."""
+
+    def __init__(self, queue: "NamedQueue", message: Message, meta: Meta) -> None:
+        self.queue: NamedQueue = queue
+        self.message: Message = message
+        self.meta: Meta = meta
+
+    def take(self) -> None:
+        """The first one was not kept, so this one is not a repetition."""
+        if not self.queue.deleted:
+            enqueue(self.queue, self.message, self.meta)
+
+
+def enter(queue: "NamedQueue") -> None:
+    """Count a message that comes in."""
+    now = queue.engine.now
     queue.numbers.enqueued += 1
-    queue.numbers.enqueue_rate.add(1, queue.engine.now)
-    size = message.size()
-    put(queue, message, meta)
-    queue.count += 1
-    queue.bytes += size
-    queue.owner.change(1, size)
-    if not has_room(queue, 0, 0):
-        trim(queue)
+    queue.numbers.enqueue_rate.add(1, now)
+    queue.used_at = now
 
 
-def put(queue: "NamedQueue", message: Message, meta: Meta) -> str:
-    """Append a message to the lane it belongs in, which counts it; returns its id."""
+def put(queue: "NamedQueue", message: Message, meta: Meta, after: int) -> str:
+    """Append a message to the lane it belongs in, which counts it; returns its id. Nobody gets it before the unit
+    ``after`` is on disk."""
     lane = lane_for(queue, meta)
-    if message.expires_at != 0.0:
-        queue.expiring = True
+    if message.expires_at != 0.0 or queue.policy.message_ttl:
+        look_by(queue, message, meta)
     position = lane.next_position
-    ref = lane.append(queue.engine.barrier, message, message.qos, message.retain, meta.encode(), 0)
+    ref = lane.append(queue.engine.barrier, message, message.qos, message.retain, meta.encode(), after)
     if ref is not None:
         lane.push(ref)
     return meta.id or f"{lane.id:x}-{position:x}"
+
+
+def look_by(queue: "NamedQueue", message: Message, meta: Meta) -> None:
+    """See to it that somebody looks when this message expires."""
+    queue.expiring = True
+    expires_at = expiry_of(queue, message, meta)
+    if queue.look_at == 0.0 or expires_at < queue.look_at:
+        queue.look_at = expires_at
+
+
+def expiry_of(queue: "NamedQueue", message: Message, meta: Meta) -> float:
+    """When a message has waited too long here, or is worthless; 0.0 for never."""
+    ttl = queue.policy.message_ttl
+    if ttl == 0.0:
+        return message.expires_at
+    waited = max(meta.since or message.published_at, meta.deliver_at) + ttl
+    return min(waited, message.expires_at) if message.expires_at else waited
 
 
 def lane_for(queue: "NamedQueue", meta: Meta) -> Queue:
@@ -125,9 +173,10 @@ def lane_for(queue: "NamedQueue", meta: Meta) -> Queue:
     now = queue.engine.now
     if meta.deliver_at > now:
         place = queue.wheel.place(meta.deliver_at, now)
-        bucket = queue.wheel.buckets.get(place)
+        bucket = queue.wheel.find(place)
         if bucket is None:
-            bucket = queue.wheel.buckets[place] = new_lane(queue, f"d{place[0]}.{place[1]}", True)
+            bucket = new_lane(queue, f"d{place[0]}.{place[1]}", True)
+            queue.wheel.add(place, bucket)
         return bucket
     return priority_lane(queue, meta.priority)
 
@@ -158,43 +207,72 @@ def new_lane(queue: "NamedQueue", label: str, durable: bool, lane_id: int = 0) -
     return lane
 
 
-def move(queue: "NamedQueue", ref: Ref, meta: Meta) -> None:
-    """Put a message of this queue into another lane of it, in one unit of work."""
-    engine = queue.engine
-    message = ref.message
-    old = ref.queue
-    old.settle(engine.barrier, ref)
-    queue.let_go(ref)
-    queue.returns.pop((old.id, ref.position), None)
-    put(queue, message, meta)
-
-
 def trim(queue: "NamedQueue") -> None:
     """Make room as the policy says, as far as the oldest messages are in memory; reads them if they are not."""
+    if queue.policy.overflow is not Overflow.DEAD_LETTER:
+        drop_oldest(queue)
+        return
+    queue.attach_lanes()
+    for _ in range(TRIMMED_AT_ONCE):
+        if has_room(queue, 0, 0) or queue.engine.barrier.refusing:
+            return
+        ref = _oldest(queue, queue.engine.barrier.committed)
+        if ref is None:
+            return
+        deaths.bury(queue, ref, "overflow")
+
+
+def drop_oldest(queue: "NamedQueue") -> None:
+    """Make room by dropping the oldest messages."""
+    if has_room(queue, 0, 0):
+        return
     queue.attach_lanes()
     for _ in range(TRIMMED_AT_ONCE):
         if has_room(queue, 0, 0):
             return
-        ref = _oldest(queue)
+        ref = _oldest(queue, queue.engine.barrier.number)
         if ref is None:
             return
-        if queue.policy.overflow is Overflow.DEAD_LETTER:
-            deaths.bury(queue, ref, "overflow")
+        if queue.service is not None:
+            queue.service.in_vain(ref, "overflow")
         else:
             queue.numbers.dropped += 1
             queue.engine.drop_ref(ref, "overflow")
 
 
-def _oldest(queue: "NamedQueue") -> Ref | None:
-    """The oldest message of the lowest priority, taken out of its lane; None if it is not in memory."""
-    for lane in queue.lanes:
-        if lane is None:
-            continue
-        ref = lane.front()
-        if ref is not None:
-            lane.pop_front()
-            return ref
+def _oldest(queue: "NamedQueue", committed: int) -> Ref | None:
+    """The oldest message of the lowest priority, taken out of what waits; if there is none but those that wait for a
+    time, the next of these. None if it is not in memory, or not on disk as far as ``committed``."""
+    for priority in range(HIGHEST + 1):
+        lane = queue.lanes[priority]
+        if lane is not None and (lane.front() is not None or lane.is_spilled()):
+            # Those that stand in line for their key were there before those that are in a lane.
+            return queue.keys.take_parked(priority) or _front(queue, lane, committed)
+    ref = queue.keys.take_parked(HIGHEST)
+    if ref is not None:
+        return ref
+    if queue.loose.ready:
+        return queue.loose.take()
+    buckets = queue.wheel.buckets
+    later = sorted([place for place in buckets if buckets[place].count], key=_begins)
+    for bucket in [*queue.wheel.due.values(), *[buckets[place] for place in later]]:
+        bucket.attached = True
+        if bucket.front() is not None or bucket.is_spilled():
+            return _front(queue, bucket, committed)
+    return None
+
+
+def _begins(place: tuple[int, int]) -> float:
+    return begins_at(place[0], place[1])
+
+
+def _front(queue: "NamedQueue", lane: Queue, committed: int) -> Ref | None:
+    ref = lane.front()
+    if ref is None:
         if lane.is_spilled():
             queue.load(lane)
-            return None
-    return None
+        return None
+    if ref.after > committed:
+        return None
+    lane.pop_front()
+    return ref

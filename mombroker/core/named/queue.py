@@ -7,8 +7,7 @@ does.
 
 from typing import TYPE_CHECKING, Final
 
-from mombroker.core.delivery import is_expired
-from mombroker.core.named import deaths, intake, upkeep
+from mombroker.core.named import deaths, intake, returning, upkeep
 from mombroker.core.named.consumers import Pull, QueueConsumer, StreamConsumer
 from mombroker.core.named.dedup import SeenIds
 from mombroker.core.named.keys import KeyLines
@@ -19,7 +18,7 @@ from mombroker.core.named.numbers import Numbers
 from mombroker.core.named.owners import Owner
 from mombroker.core.named.records import put_returned, take_returned
 from mombroker.core.named.wheel import Wheel
-from mombroker.core.queue import READY, WINDOW_REFS, Queue, Ref, Source
+from mombroker.core.queue import WINDOW_REFS, Queue, Ref, Source
 from mombroker.model.message import Message
 from mombroker.model.queues import QueuePolicy, QueueSpec
 from mombroker.model.reasons import PAYLOAD_FORMAT_INVALID, reason_name
@@ -36,7 +35,9 @@ SERVICE_KIND: Final = "service"
 
 class NamedQueue(Source):
     """``count`` and ``bytes`` are those of all lanes, what is held included. ``given`` is the part of the policy that
-    was asked for; the rest comes from the queue-policy hook. Seconds are Unix time."""
+    was asked for; the rest comes from the queue-policy hook. ``doomed`` are messages that are to be dead letters as
+    soon as the disk has room. ``look_at`` is when to look for messages that have expired, 0.0 for never. Seconds are
+    Unix time."""
 
     __slots__ = (
         "engine",
@@ -52,6 +53,7 @@ class NamedQueue(Source):
         "wheel",
         "loose",
         "keys",
+        "doomed",
         "seen",
         "held",
         "held_count",
@@ -65,6 +67,7 @@ class NamedQueue(Source):
         "pumping",
         "deleted",
         "expiring",
+        "look_at",
         "count",
         "bytes",
         "numbers",
@@ -86,6 +89,7 @@ class NamedQueue(Source):
         self.wheel: Wheel = Wheel()
         self.loose: Loose = Loose()
         self.keys: KeyLines = KeyLines()
+        self.doomed: list[tuple[Ref, str]] = []
         self.seen: SeenIds | None = None
         self.held: dict[int, dict[int, Ref]] = {}
         self.held_count: int = 0
@@ -99,6 +103,7 @@ class NamedQueue(Source):
         self.pumping: bool = False
         self.deleted: bool = False
         self.expiring: bool = False
+        self.look_at: float = 0.0
         self.count: int = 0
         self.bytes: int = 0
         self.numbers: Numbers = Numbers(engine.now)
@@ -112,8 +117,12 @@ class NamedQueue(Source):
         return intake.refusal(self, message, intake.options_of(self, message)) != ""
 
     def offer_routed(self, target: "Binding", message: Message, after: int) -> None:
-        """Take a message that was published to the queue's own topic, or to one that is bound to it."""
-        intake.enqueue(self, message, intake.options_of(self, message))
+        """Take a message that was published to the queue's own topic, or to one that is bound to it. One of QoS 0 has
+        not been refused, whether or not there is room, and is dropped if there is none."""
+        meta = intake.options_of(self, message)
+        if message.qos == 0 and not intake.may_enter(self, message, meta):
+            return
+        intake.enqueue(self, message, meta)
         self.pump(self.queue)
 
     # -- out
@@ -149,22 +158,23 @@ class NamedQueue(Source):
 
     def _next_consumer(self) -> QueueConsumer | None:
         for pull in self.pulls:
-            if pull.has_credit() and self._may_be_active(pull):
+            if pull.has_credit() and self.may_be_active(pull):
                 return pull
         consumers = self.consumers
         for _ in range(len(consumers)):
             self.turn = (self.turn + 1) % len(consumers)
             consumer = consumers[self.turn]
-            if consumer.has_credit() and self._may_be_active(consumer):
+            if consumer.has_credit() and self.may_be_active(consumer):
                 return consumer
         return None
 
-    def _may_be_active(self, consumer: QueueConsumer) -> bool:
+    def may_be_active(self, consumer: QueueConsumer) -> bool:
+        """Whether a consumer may get messages, or stands by."""
         return not self.policy.single_active or self.active == "" or self.active == consumer.key
 
     def _next(self) -> Ref | None:
         """The next message to deliver, taken out of what waits; None if none is in memory now."""
-        while self.keys.parked < WINDOW_REFS:
+        while len(self.doomed) < WINDOW_REFS:
             ref = self._pick()
             if ref is None:
                 return None
@@ -178,8 +188,12 @@ class NamedQueue(Source):
         return None
 
     def _pick(self) -> Ref | None:
-        """What comes first: a higher priority, then what is loose, then the front of the lane."""
+        """What comes first: a higher priority, then what is loose, then the front of the lane. While the lines of keys
+        are full only what is loose: those whose turn it is are among it."""
         top = self.loose.top_priority()
+        if self.keys.is_full():
+            return self.loose.take() if top >= 0 else None
+        committed = self.engine.barrier.committed
         for priority in range(HIGHEST, -1, -1):
             if priority == top:
                 return self.loose.take()
@@ -188,9 +202,11 @@ class NamedQueue(Source):
                 continue
             ref = lane.front()
             if ref is not None:
-                lane.pop_front()
-                return ref
-            if lane.is_spilled():
+                if ref.after <= committed:
+                    lane.pop_front()
+                    return ref
+                self.engine.barrier.pump_later(lane)
+            elif lane.is_spilled():
                 self.load(lane)
                 return None
         return None
@@ -250,15 +266,13 @@ class NamedQueue(Source):
 
     def is_expired(self, ref: Ref) -> bool:
         """Whether a message has waited too long here, or is worthless by now."""
-        now = self.engine.now
-        message = ref.message
-        if is_expired(message, 0.0, now):
-            return True
-        ttl = self.policy.message_ttl
-        if ttl == 0.0:
+        if ref.message.expires_at == 0.0 and self.policy.message_ttl == 0.0:
             return False
-        meta = self.meta(ref)
-        return max(meta.since or message.published_at, meta.deliver_at) + ttl <= now
+        return 0.0 < self.expires_at(ref) <= self.engine.now
+
+    def expires_at(self, ref: Ref) -> float:
+        """When that will be so; 0.0 for never."""
+        return intake.expiry_of(self, ref.message, self.meta(ref))
 
     # -- held
 
@@ -267,8 +281,9 @@ class NamedQueue(Source):
         lane = self.held.get(ref.queue.id)
         if lane is None:
             lane = self.held[ref.queue.id] = {}
+        if ref.position not in lane:
+            self.held_count += 1
         lane[ref.position] = ref
-        self.held_count += 1
 
     def let_go(self, ref: Ref) -> bool:
         """No consumer has the message any more. False if none had."""
@@ -299,7 +314,7 @@ class NamedQueue(Source):
         if reason < 0x80:
             self.ack(ref)
         elif reason == PAYLOAD_FORMAT_INVALID:
-            deaths.bury(self, ref, reason_name(reason))
+            self.reject(ref, reason_name(reason))
         else:
             self.nack(ref, self.policy.retry_delay, reason_name(reason))
 
@@ -309,17 +324,21 @@ class NamedQueue(Source):
         self.numbers.ack_rate.add(1, self.engine.now)
         self.settled(self.engine.barrier, ref)
 
+    def reject(self, ref: Ref, reason: str) -> None:
+        """A consumer says that nobody will ever handle a message: it is a dead letter."""
+        put_returned(self, ref, self.deliveries(ref) + 1, False)
+        deaths.bury(self, ref, reason)
+
     def settled(self, barrier: "Barrier", ref: Ref) -> None:
         """A message leaves the queue, whatever the reason."""
         if self.deleted:
             return
         lane = ref.queue
         meta = self.meta(ref)
-        size = ref.message.size()
         lane.settle(barrier, ref)
-        self.count -= 1
-        self.bytes -= size
-        self.owner.change(-1, -size)
+        if not ref.revoked:
+            self.change(-1, -ref.message.size())
+        self.wheel.settled(lane)
         self.let_go(ref)
         take_returned(self, barrier, ref)
         if meta.key:
@@ -332,63 +351,18 @@ class NamedQueue(Source):
 
     def nack(self, ref: Ref, delay: float, reason: str) -> None:
         """A message could not be handled: it is for the next consumer, in its place, after ``delay`` seconds."""
-        if delay <= 0.0:
-            self.returned(ref)
-            return
-        deliveries = self._delivered_in_vain(ref)
-        if deliveries == 0:
-            return
-        meta = self.meta(ref)
-        due = self.engine.now + delay
-        if meta.key:
-            # It keeps its place at the head of its key, and so it is still held as far as its lane is concerned.
-            self.loose.add_later(ref, due)
-            return
-        again = meta.copy()
-        again.id = self.id_of(ref)
-        again.deliveries = deliveries
-        again.deliver_at = due
-        intake.move(self, ref, again)
+        returning.nack(self, ref, delay)
 
     def returned(self, ref: Ref) -> None:
         """A message is available again, in its place: its consumer has gone, or its lease has run out."""
-        if self.deleted or self._delivered_in_vain(ref) == 0:
+        if self.deleted or returning.delivered_in_vain(self, ref) == 0:
             return
         self.let_go(ref)
         self.make_ready(ref)
 
-    def _delivered_in_vain(self, ref: Ref) -> int:
-        """Count a delivery. 0: it was the last one, and the message is gone."""
-        if ref.queue.durable and not ref.stored:
-            # The store had no room for it and its publisher was told so: it is not ours to deliver again.
-            self.settled(self.engine.barrier, ref)
-            return 0
-        deliveries = self.deliveries(ref) + 1
-        most = self.policy.max_deliveries
-        if most and deliveries >= most:
-            put_returned(self, ref, deliveries, False)
-            deaths.bury(self, ref, "max-deliveries")
-            return 0
-        put_returned(self, ref, deliveries, True)
-        return deliveries
-
     def make_ready(self, ref: Ref) -> None:
         """Put a message that is not held any more back to where the next consumer finds it."""
-        meta = self.meta(ref)
-        lane = ref.queue
-        if ref.stored and ref.position >= lane.loaded_to:
-            # The lane was put away meanwhile, and reading it will find the message.
-            lane.put_back(ref)
-            if meta.key:
-                for other in self.keys.abandon(meta.key):
-                    self.loose.add(other, self.meta(other).priority, float(other.position))
-        elif meta.key:
-            self.loose.add(ref, meta.priority, 0.0)
-        elif lane is self.lanes[meta.priority]:
-            lane.put_back(ref)
-        else:
-            ref.state = READY
-            self.loose.add(ref, meta.priority, meta.deliver_at)
+        returning.make_ready(self, ref)
 
     # -- consumers
 
@@ -421,7 +395,7 @@ class NamedQueue(Source):
 
     def check_active(self, key: str) -> None:
         """Let another consumer become the active one if this one has gone and has nothing any more."""
-        if self.active != key or self.leases.of(key):
+        if self.active != key or self.leases.has(key):
             return
         for consumer in self.consumers:
             if consumer.key == key:
@@ -451,15 +425,26 @@ class NamedQueue(Source):
                 self.active = ""
         if self.service is not None:
             self.service.check_workers()
-        upkeep.schedule(self)
+        self.pump(self.queue)
 
     # -- what the store has undone
 
     def revoked(self, queue: Queue, positions: set[int]) -> None:
         """The store had no room for these, or has lost them."""
         self.loose.discard(queue.id, positions)
-        self.keys.discard(queue.id, positions)
+        for ref in self.keys.discard(queue.id, positions):
+            self.loose.add(ref, self.meta(ref).priority, 0.0)
         self.recount()
+
+    def put(self, message: Message, meta: Meta, after: int) -> None:
+        """Append a message, whatever the limits. Nobody gets it before the unit ``after`` is on disk."""
+        intake.put(self, message, meta, after)
+
+    def change(self, messages: int, size: int) -> None:
+        """Count messages that came (or, below zero, went)."""
+        self.count += messages
+        self.bytes += size
+        self.owner.change(messages, size)
 
     def recount(self) -> None:
         """Count anew what all lanes hold."""

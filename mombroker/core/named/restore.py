@@ -40,6 +40,7 @@ def restore(
         queue.recount()
         # Whether any of its messages expires is found out by looking.
         queue.expiring = queue.count > 0
+        queue.look_at = engine.now if queue.expiring else 0.0
         if record["kind"] == SERVICE_KIND:
             engine.requests.adopt(queue)
     for _, value in store.items(TABLE_GRANT):
@@ -73,9 +74,11 @@ def _restore_lanes(
             level, _, number = label[1:].partition(".")
             place = (int(level), int(number))
             if place in queue.wheel.buckets:
-                queue.wheel.due.append(lane)
+                # The time of one of them has come already, and so there is another one for what came after that.
+                begun = queue.wheel.moving if place[0] else queue.wheel.due
+                begun[lane.id] = lane
             else:
-                queue.wheel.buckets[place] = lane
+                queue.wheel.add(place, lane)
     return by_lane
 
 

@@ -19,7 +19,7 @@ from mombroker.model.message import Message
 from mombroker.model.queues import SERVICE_PREFIX, SERVICE_QUEUE_PREFIX
 from mombroker.mqtt.packet_types import PUBLISH, V5
 from mombroker.mqtt.properties import Properties, property_block
-from mombroker.operations.problems import DEADLINE_PASSED, SERVICE_FAILED
+from mombroker.operations.problems import DEADLINE_PASSED, OVERLOADED, SERVICE_FAILED
 
 if TYPE_CHECKING:
     from mombroker.core.named.requests import Requests
@@ -76,10 +76,6 @@ class Worker(QueueConsumer):
         super().__init__(key, username)
         self.service: Service = service
         self.running: dict[str, Pending] = {}
-
-    def is_there(self) -> bool:
-        """Whether it can be expected to take requests."""
-        raise NotImplementedError
 
     def take(self, queue: NamedQueue, ref: Ref, deliveries: int) -> None:
         """Take a request, if anybody still waits for its reply."""
@@ -145,10 +141,6 @@ class TaskWorker(Worker):
         super().__init__(key, username, service)
         self.credit: int = credit
         self.batch: list[Pending] = []
-
-    def is_there(self) -> bool:
-        """As long as it has not been removed."""
-        return True
 
     def has_credit(self) -> bool:
         """Whether it takes one more."""
@@ -237,10 +229,14 @@ class Service:
         self.requests.end(self.queue.meta(ref).request, DEADLINE_PASSED, f"nobody took it in time at {self.name}", "")
         self.queue.settled(self.queue.engine.barrier, ref)
 
-    def in_vain(self, ref: Ref) -> None:
-        """Too many workers have gone while they had this request."""
+    def in_vain(self, ref: Ref, reason: str) -> None:
+        """Too many workers have gone while they had this request, or too many requests wait."""
+        code = SERVICE_FAILED
         detail = f"every worker of {self.name} that took the request went away before it answered"
-        self.requests.end(self.queue.meta(ref).request, SERVICE_FAILED, detail, "")
+        if reason == "overflow":
+            code = OVERLOADED
+            detail = f"too many requests wait for {self.name}"
+        self.requests.end(self.queue.meta(ref).request, code, detail, "")
         self.queue.settled(self.queue.engine.barrier, ref)
 
 

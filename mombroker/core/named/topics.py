@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 
 from mombroker.core.acknowledging import acknowledge, refuse
 from mombroker.core.connection import Connection
-from mombroker.core.named import asking
+from mombroker.core.named import asking, intake
 from mombroker.core.named.access import queue_right, service_right
-from mombroker.core.named.intake import refusal
 from mombroker.core.named.meta import BadOption, meta_of
 from mombroker.core.named.spaces import OPERATIONS, REPLY_SPACE, reply_space
 from mombroker.core.rights import ALLOWED, DENIED, UNKNOWN, may
@@ -32,8 +31,6 @@ from mombroker.operations.problems import (
     KINDS,
     NO_SUCH_OPERATION,
     NO_SUCH_QUEUE,
-    QUEUE_FULL,
-    QUOTA,
     STORE_FULL,
     Problem,
 )
@@ -104,6 +101,17 @@ def _response_right(connection: Connection, packet: Publish) -> int:
     return may(connection, PUBLISH, wanted) if connection.engine.hooks.authorizes else ALLOWED
 
 
+def refusal_detail(engine: "Engine", message: Message) -> str:
+    """The reason string of a refusal for want of room: of a message to a queue there is something to tell."""
+    if not message.topic.startswith(QUEUE_PREFIX):
+        return ""
+    if engine.barrier.refusing:
+        return f"{STORE_FULL}: the disk is full, and nothing is taken until there is room"
+    queue = engine.named.queues.get(message.topic[len(QUEUE_PREFIX) :])
+    code = intake.refusal(queue, message, intake.options_of(queue, message)) if queue is not None else ""
+    return f"{code}: {intake.refusal_detail(queue, code)}" if queue is not None and code else ""
+
+
 def refuse_with(engine: "Engine", connection: Connection, packet: Publish, topic: str, problem: Problem) -> None:
     """Turn a publish down with a problem. QoS 0 has no acknowledgement to tell it with: whoever waits for an answer in
     its own reply space is told there."""
@@ -115,17 +123,6 @@ def refuse_with(engine: "Engine", connection: Connection, packet: Publish, topic
     kind = KINDS.get(problem.code)
     reason = kind.reason if kind is not None else NOT_AUTHORIZED
     refuse(engine, connection, packet, topic, reason, f"{problem.code}: {problem.detail}")
-
-
-def why_full(engine: "Engine", message: Message) -> str:
-    """Why a queue does not take what a client has published to it, as the reason string of a problem."""
-    name = message.topic[len(QUEUE_PREFIX) :]
-    if engine.barrier.refusing:
-        return f"{STORE_FULL}: the disk is full: nothing is taken until there is room"
-    queue = engine.named.queues.get(name)
-    if queue is not None and refusal(queue, message, meta_of(message, engine.now)) == QUOTA:
-        return f"{QUOTA}: the quota of the queue's owner is used up"
-    return f"{QUEUE_FULL}: the queue {name} is full"
 
 
 def carry_out(engine: "Engine", connection: Connection, session: Session, packet: Publish, route: Route) -> None:

@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING, Final
 
 from mombroker.core.named import deaths, intake
 from mombroker.core.named.consumers import Pull, StreamConsumer
-from mombroker.core.named.meta import PLAIN
+from mombroker.core.named.moving import CASCADE, Move, move
+from mombroker.core.named.records import drop_returns
 from mombroker.core.named.wheel import Wheel
-from mombroker.core.queue import WINDOW_REFS, Queue, Ref
+from mombroker.core.queue import Queue, Ref
 from mombroker.core.timers import NAMED
 
 if TYPE_CHECKING:
@@ -16,75 +17,107 @@ IDLE_SECONDS: Final = 60.0
 """How long a queue that nobody takes from keeps messages in memory."""
 
 EXPIRY_SECONDS: Final = 1.0
-"""How often the front of a queue is looked at for messages that have expired."""
+LOOK_SECONDS: Final = 60.0
+"""How often the front of a queue that has messages which expire is looked at: at the most, and at least."""
 
-MOVED_AT_ONCE: Final = 4096
+AGAIN_SECONDS: Final = 1.0
+"""How often what has to wait for room on the disk is tried."""
 
 
 def gather(queue: "NamedQueue") -> None:
     """Make ready what has come due."""
     loose = queue.loose
-    now = queue.engine.now
+    engine = queue.engine
+    now = engine.now
     ref = loose.take_due(now)
     while ref is not None:
         queue.let_go(ref)
         queue.make_ready(ref)
         ref = loose.take_due(now)
-    wheel = queue.wheel
-    if wheel.buckets or wheel.due or wheel.moving:
-        wheel.begin(now)
-        for bucket in list(wheel.moving):
-            _empty_into_shorter(queue, bucket)
-        if queue.attached:
-            for bucket in list(wheel.due):
-                _hand_out(queue, bucket)
+    if queue.doomed and not engine.barrier.refusing:
+        doomed = queue.doomed
+        queue.doomed = []
+        for ref, reason in doomed:
+            deaths.bury(queue, ref, reason)
+    if queue.wheel.is_turning(now):
+        _turn(queue)
+    if 0.0 < queue.look_at <= now:
+        _look_for_expired(queue)
     if queue.policy.overflow in intake.TRIMMING and not intake.has_room(queue, 0, 0):
         intake.trim(queue)
 
 
+def _turn(queue: "NamedQueue") -> None:
+    wheel = queue.wheel
+    barrier = queue.engine.barrier
+    ended = wheel.ended
+    wheel.ended = []
+    for bucket in ended:
+        _end_bucket(queue, bucket)
+    wheel.begin(queue.engine.now)
+    if wheel.moving and not barrier.refusing:
+        for bucket in list(wheel.moving.values()):
+            _empty_into_shorter(queue, bucket)
+    if queue.attached:
+        _hand_out(queue)
+
+
 def _empty_into_shorter(queue: "NamedQueue", bucket: Queue) -> None:
-    """Move the messages of a long bucket to where they belong by now."""
+    """Move the messages of a long bucket to where they belong by now, not more than one unit should have."""
+    engine = queue.engine
+    barrier = engine.barrier
     bucket.attached = True
-    for _ in range(MOVED_AT_ONCE):
-        ref = bucket.front()
-        if ref is None:
-            break
+    ref = bucket.front()
+    while ref is not None and ref.after <= barrier.committed and barrier.pending_bytes() < engine.limits.max_unit_bytes:
         bucket.pop_front()
-        meta = queue.meta(ref)
-        if meta is PLAIN or not meta.id:
-            meta = meta.copy()
-            meta.id = queue.id_of(ref)
-        intake.move(queue, ref, meta)
+        meta = queue.meta(ref).copy()
+        meta.id = queue.id_of(ref)
+        move(queue, ref, queue, ref.message, meta, Move(CASCADE))
+        ref = bucket.front()
     if bucket.count == 0:
         _end_bucket(queue, bucket)
-    elif bucket.front() is not None:
-        queue.engine.barrier.pump_later(bucket)
+    elif ref is not None:
+        barrier.pump_later(bucket)
     elif bucket.is_spilled():
         queue.load(bucket)
 
 
-def _hand_out(queue: "NamedQueue", bucket: Queue) -> None:
-    """Take messages out of a bucket that has begun, as many as may be in memory."""
+def _hand_out(queue: "NamedQueue") -> None:
+    """Take messages out of the buckets that have begun, as many as may be in memory."""
     loose = queue.loose
+    wheel = queue.wheel
+    barrier = queue.engine.barrier
     now = queue.engine.now
-    bucket.attached = True
-    while loose.size() < WINDOW_REFS:
+    bucket = wheel.first_due()
+    while bucket is not None and loose.has_room():
+        bucket.attached = True
         ref = bucket.front()
         if ref is None:
-            break
+            if bucket.is_spilled():
+                queue.load(bucket)
+                return
+            wheel.handed_out(bucket)
+            bucket = wheel.first_due()
+            continue
+        if ref.after > barrier.committed:
+            barrier.pump_later(bucket)
+            return
         bucket.pop_front()
         meta = queue.meta(ref)
         if meta.deliver_at <= now:
             loose.add(ref, meta.priority, meta.deliver_at)
         else:
             loose.add_later(ref, meta.deliver_at)
-    if bucket.count == 0:
-        _end_bucket(queue, bucket)
-    elif loose.size() < WINDOW_REFS and bucket.is_spilled():
-        queue.load(bucket)
 
 
 def _end_bucket(queue: "NamedQueue", bucket: Queue) -> None:
+    """A bucket has no messages: it goes, as soon as that is on disk. Until then one may come back."""
+    if bucket.count:
+        return
+    if bucket.touched > queue.engine.barrier.committed:
+        if bucket not in queue.wheel.ended:
+            queue.wheel.ended.append(bucket)
+        return
     queue.wheel.forget(bucket)
     end_lane(queue, bucket)
 
@@ -108,7 +141,7 @@ def answer_pulls(queue: "NamedQueue") -> None:
         if pull.ended:
             continue
         enough = bool(pull.batch) and not pull.has_credit()
-        if enough or not reading and (pull.batch or pull.deadline <= engine.now):
+        if enough or not (reading and queue.may_be_active(pull)) and (pull.batch or pull.deadline <= engine.now):
             answered.append(pull)
         else:
             waiting.append(pull)
@@ -124,15 +157,13 @@ def answer_pulls(queue: "NamedQueue") -> None:
 
 def _is_reading(queue: "NamedQueue") -> bool:
     """Whether messages that may be delivered are still on their way from the disk, or to it."""
-    if queue.engine.barrier.refusing or queue.held_count >= queue.policy.max_leased or queue.keys.parked >= WINDOW_REFS:
+    if queue.engine.barrier.refusing or queue.held_count >= queue.policy.max_leased or queue.keys.is_full():
         return False
     for lane in queue.lanes:
         if lane is not None and lane.is_spilled():
             return True
-    for bucket in queue.wheel.due:
-        if bucket.is_spilled():
-            return True
-    return False
+    bucket = queue.wheel.first_due()
+    return bucket is not None and bucket.is_spilled() and queue.loose.has_room()
 
 
 def schedule(queue: "NamedQueue") -> None:
@@ -147,28 +178,43 @@ def schedule(queue: "NamedQueue") -> None:
 def _next_moment(queue: "NamedQueue") -> float:
     now = queue.engine.now
     policy = queue.policy
-    moments = [queue.leases.next_deadline(), queue.loose.next_moment(), queue.wheel.next_beginning()]
-    if queue.pulls:
-        moments.append(min([pull.deadline for pull in queue.pulls]))
-    if queue.count and (policy.message_ttl or queue.expiring):
-        moments.append(now + EXPIRY_SECONDS)
+    earliest = queue.leases.next_deadline()
+    earliest = _sooner(earliest, queue.loose.next_moment())
+    earliest = _sooner(earliest, queue.wheel.next_at)
+    for pull in queue.pulls:
+        earliest = _sooner(earliest, pull.deadline)
     if queue.seen is not None:
-        moments.append(queue.seen.next_expiry())
-    in_use = is_in_use(queue)
-    if queue.attached and not in_use and queue.service is None:
-        moments.append(queue.used_at + IDLE_SECONDS)
-    if policy.expires and not in_use:
-        moments.append(queue.used_at + policy.expires)
-    earliest = 0.0
-    for moment in moments:
-        if moment and (earliest == 0.0 or moment < earliest):
-            earliest = moment
+        earliest = _sooner(earliest, queue.seen.next_expiry())
+    if queue.doomed or queue.wheel.moving:
+        earliest = _sooner(earliest, now + AGAIN_SECONDS)
+    looking = 0.0 < queue.look_at <= now
+    if not looking:
+        earliest = _sooner(earliest, queue.look_at)
+        if _may_be_put_away(queue):
+            earliest = _sooner(earliest, queue.used_at + IDLE_SECONDS)
+    if policy.expires and not is_in_use(queue):
+        earliest = _sooner(earliest, queue.used_at + policy.expires)
     return max(earliest, now + 0.001) if earliest else 0.0
 
 
+def _sooner(moment: float, other: float) -> float:
+    """The earlier one of two moments; 0.0 is never."""
+    return other if other and (moment == 0.0 or other < moment) else moment
+
+
 def is_in_use(queue: "NamedQueue") -> bool:
-    """Whether anybody takes messages, or has some."""
+    """Whether anybody takes messages, or has some. A client that is away still does."""
     return bool(queue.consumers or queue.pulls or queue.held_count)
+
+
+def _may_be_put_away(queue: "NamedQueue") -> bool:
+    """Whether messages are in memory that nobody is there to take."""
+    if not queue.attached or queue.service is not None or queue.pulls or queue.held_count:
+        return False
+    for consumer in queue.consumers:
+        if consumer.is_there():
+            return False
+    return True
 
 
 def tick(queue: "NamedQueue") -> None:
@@ -183,45 +229,51 @@ def tick(queue: "NamedQueue") -> None:
         lease = queue.leases.take_run_out(now)
     if queue.seen is not None:
         queue.seen.purge(engine.barrier, now)
-    policy = queue.policy
-    if queue.count and (policy.message_ttl or queue.expiring):
-        _expire_front(queue)
     idle = now - queue.used_at
-    in_use = is_in_use(queue)
-    if policy.expires and not in_use and idle >= policy.expires:
+    if 0.0 < queue.policy.expires <= idle and not is_in_use(queue):
         engine.named.delete(queue)
         return
-    if queue.attached and not in_use and queue.service is None and idle >= IDLE_SECONDS:
-        put_away(queue)
     queue.pump(queue.queue)
+    looking = 0.0 < queue.look_at <= now
+    if idle >= IDLE_SECONDS and not looking and _may_be_put_away(queue):
+        put_away(queue)
+        schedule(queue)
 
 
-def _expire_front(queue: "NamedQueue") -> None:
-    """Let go of what has expired, even if nobody takes messages: what has, is near the front of its lane."""
+def _look_for_expired(queue: "NamedQueue") -> None:
+    """Let go of what has expired, even if nobody takes messages: what has, is near the front of its lane. Goes on when
+    what must be read for that has been."""
     queue.attach_lanes()
+    now = queue.engine.now
+    next_look = now + LOOK_SECONDS
+    reading = False
     for lane in queue.lanes:
         if lane is None:
             continue
         ref = lane.front()
-        while ref is not None and queue.is_expired(ref):
+        while ref is not None and ref.after <= queue.engine.barrier.committed and queue.is_expired(ref):
             lane.pop_front()
             deaths.expire(queue, ref)
             ref = lane.front()
-        if ref is None and lane.is_spilled():
+        if ref is not None:
+            next_look = _sooner(next_look, queue.expires_at(ref))
+        elif lane.is_spilled():
             queue.load(lane)
+            reading = True
     if queue.count == 0:
         queue.expiring = False
+        queue.look_at = 0.0
+    elif not reading:
+        queue.look_at = max(next_look, now + EXPIRY_SECONDS) if queue.expiring else 0.0
 
 
 def put_away(queue: "NamedQueue") -> None:
-    """Keep nothing in memory any more but what consumers have; the next one reads from the oldest message on."""
+    """Keep nothing in memory any more; the next consumer reads from the oldest message on. None has any now."""
     barrier = queue.engine.barrier
     queue.attached = False
-    waiting = [ref for ref in queue.loose.refs() if queue.holds(ref.queue, ref.position) is not None]
     queue.loose.clear()
-    for ref in waiting:
-        queue.let_go(ref)
-    queue.keys.put_away(held_refs(queue))
+    queue.keys.put_away([])
+    queue.wheel.put_away()
     for lane in queue.all_lanes():
         lane.rewind(barrier)
     queue.recount()
@@ -235,7 +287,7 @@ def held_refs(queue: "NamedQueue") -> list[Ref]:
 def purge(queue: "NamedQueue") -> int:
     """Drop every message that no consumer has. Tells how many."""
     before = queue.count
-    waiting = {id(ref) for ref in queue.loose.refs()}
+    waiting = {id(ref) for ref in queue.loose.refs()} | {id(entry[0]) for entry in queue.doomed}
     out = [ref for ref in held_refs(queue) if id(ref) not in waiting]
     queue.loose.clear()
     queue.keys.put_away(out)
@@ -243,10 +295,11 @@ def purge(queue: "NamedQueue") -> int:
         if lane is not queue.queue:
             end_lane(queue, lane)
     queue.wheel = Wheel()
+    queue.doomed = []
     queue.held = {}
     queue.held_count = 0
     returns = queue.returns
-    queue.returns = {}
+    drop_returns(queue)
     _replace_main(queue)
     for ref in sorted(out, key=_place_of):
         _hold_again(queue, ref, returns)
@@ -285,7 +338,8 @@ def _hold_again(queue: "NamedQueue", ref: Ref, returns: dict[tuple[int, int], in
     ref.queue = lane
     ref.position = position
     ref.meta = meta
-    ref.stored = True
+    ref.stored = lane.durable
+    ref.revoked = False
     queue.hold(ref)
 
 
