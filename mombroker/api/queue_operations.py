@@ -34,6 +34,7 @@ class QueueOperations:
             await context.may_make(caller, queue_resource(request.queue))
         for topic_filter in request.bindings:
             await self._may_bind(caller, topic_filter)
+        await self._may_bury(caller, request.policy)
         queue = engine.named.create(request.queue, caller.user, given(request.policy), list(request.bindings))
         await context.on_disk(True)
         return await self._info(queue)
@@ -41,6 +42,12 @@ class QueueOperations:
     async def _may_bind(self, caller: Caller, topic_filter: str) -> None:
         """Whoever binds a queue to topics gets their messages: that takes the right to subscribe."""
         await self._context.check(caller, "subscribe", topic_filter, True)
+
+    async def _may_bury(self, caller: Caller, policy: ops.Policy) -> None:
+        """Dead letters make room for themselves: that takes the right to write to the queue they go to."""
+        target = policy.dead_letter
+        if target is not UNSET and target in self._context.enter().named.queues:
+            await self._context.queue(caller, WRITE, target)
 
     async def get(self, caller: Caller, request: ops.GetQueue) -> ops.QueueInfo:
         """Tell everything about a queue."""
@@ -79,6 +86,7 @@ class QueueOperations:
         filters = None if request.bindings is UNSET else list(request.bindings)
         for topic_filter in filters or ():
             await self._may_bind(caller, topic_filter)
+        await self._may_bury(caller, request.policy)
         queue = await context.queue(caller, CONFIGURE, request.queue)
         context.engine.named.change(queue, given(request.policy), filters)
         await context.on_disk(True)

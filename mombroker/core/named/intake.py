@@ -100,8 +100,11 @@ def enqueue(queue: "NamedQueue", message: Message, meta: Meta) -> str:
         return ""
     enter(queue)
     size = message.size()
+    overflow = queue.policy.overflow
     full = not has_room(queue, 1, size)
-    if full and engine.hooks.overflow(queue.spec, message, queue.policy.overflow) is Overflow.DROP_NEWEST:
+    if full:
+        overflow = engine.hooks.overflow(queue.spec, message, overflow)
+    if full and overflow is Overflow.DROP_NEWEST:
         numbers.dropped += 1
         engine.dropped(queue.name, message.topic, "overflow", 1)
         return meta.id or "dropped"
@@ -112,7 +115,7 @@ def enqueue(queue: "NamedQueue", message: Message, meta: Meta) -> str:
             queue.seen = SeenIds(queue.name)
         queue.seen.remember(barrier, meta.id, engine.now + queue.policy.dedup_window)
     if full:
-        trim(queue)
+        trim(queue, overflow)
     return message_id
 
 
@@ -207,9 +210,9 @@ def new_lane(queue: "NamedQueue", label: str, durable: bool, lane_id: int = 0) -
     return lane
 
 
-def trim(queue: "NamedQueue") -> None:
-    """Make room as the policy says, as far as the oldest messages are in memory; reads them if they are not."""
-    if queue.policy.overflow is not Overflow.DEAD_LETTER:
+def trim(queue: "NamedQueue", overflow: Overflow) -> None:
+    """Make room as far as the oldest messages are in memory; reads them if they are not."""
+    if overflow is not Overflow.DEAD_LETTER:
         drop_oldest(queue)
         return
     queue.attach_lanes()

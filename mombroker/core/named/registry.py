@@ -31,6 +31,7 @@ class PolicyAnswer:
         """Hold the queue to this policy from now on, but for what its maker has asked for."""
         if self.queue is not None:
             self.queue.policy = merged(policy, self.queue.given)
+            self.registry.engine.router.forget()
             self.registry.make_dead_letter_queue(self.queue)
 
 
@@ -67,13 +68,17 @@ class NamedQueues:
         most = self.engine.limits.queues_per_user
         if most and who.queues >= most:
             raise Problem(QUOTA, f"{owner or 'nobody'} has {who.queues} queues, which is all that are allowed")
+        queue = self._begin(name, owner, given, filters)
+        self.make_dead_letter_queue(queue)
+        return queue
+
+    def _begin(self, name: str, owner: str, given: dict[str, object], filters: list[str]) -> NamedQueue:
         queue = self.make(QueueSpec(name, NAMED_KIND, True, owner or None), given)
         intake.open_main_lane(queue)
         self.open(queue)
         for topic_filter in filters:
             self.bind(queue, topic_filter)
         records.put_definition(queue)
-        self.make_dead_letter_queue(queue)
         return queue
 
     def make(self, spec: QueueSpec, given: dict[str, object]) -> NamedQueue:
@@ -100,10 +105,11 @@ class NamedQueues:
         self.engine.router.bind(binding)
 
     def make_dead_letter_queue(self, queue: NamedQueue) -> None:
-        """See to it that a queue's dead letters have a place to go to."""
+        """See to it that a queue's dead letters have a place to go to. It comes with the queue, whatever the quota; what
+        dies there is not followed any further, or a policy hook could have queues made without end."""
         name = queue.policy.dead_letter
         if name and name not in self.queues:
-            self.create(name, queue.owner.name, {}, [])
+            self._begin(name, queue.owner.name, {}, [])
 
     def change(self, queue: NamedQueue, given: dict[str, object], filters: list[str] | None) -> None:
         """Change parts of a queue's policy, and what is bound to it. Raises :class:`Problem`."""

@@ -44,7 +44,7 @@ def gather(queue: "NamedQueue") -> None:
     if 0.0 < queue.look_at <= now:
         _look_for_expired(queue)
     if queue.policy.overflow in intake.TRIMMING and not intake.has_room(queue, 0, 0):
-        intake.trim(queue)
+        intake.trim(queue, queue.policy.overflow)
 
 
 def _turn(queue: "NamedQueue") -> None:
