@@ -63,19 +63,35 @@ async def test_a_body_that_does_not_come_is_not_waited_for(serve):
         assert b"bad-request" in await raw.until(b"}")
 
 
-async def test_a_connection_without_a_request_is_closed(serve, monkeypatch):
-    monkeypatch.setattr(server_module, "TICK_SECONDS", 0.01)
-    monkeypatch.setattr(server_module, "KEEP_ALIVE_SECONDS", 0)
-    server = await serve(read_timeout=0.1)
-    silent, slow = await Raw.open(server.ports[0]), await Raw.open(server.ports[0])
-    slow.writer.write(b"GET /health HTT")
-    later = await Raw.open(server.ports[0])
+async def test_a_connection_on_which_no_request_comes_is_closed_and_one_that_works_is_not(server, native):
+    release = asyncio.Event()
+
+    async def slow(caller, request):
+        await release.wait()
+        return messages.Published(matched=True)
+
+    native._message_publish = slow
+    silent, partial, later, busy = [await Raw.open(server.ports[0]) for _ in range(4)]
+    partial.writer.write(b"GET /health HTT")
     later.request("GET /health")
     await later.until(b'"alive"}')
     later.writer.write(b"GET /health HTT")
-    for raw in (silent, slow, later):
+    busy.request("POST /v1/topics/a")
+    await until(lambda: native.calls and len(server._connections) == 4)
+    server._close_idle(1000.0)
+    server._close_idle(1030.0)
+    assert len(server._connections) == 4
+    server._close_idle(1030.1)
+    for raw in (silent, partial):
         with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
             await raw.until(b"never")
+    assert len(server._connections) == 2
+    server._close_idle(1060.1)
+    with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+        await later.until(b"never")
+    release.set()
+    assert b"200 OK" in await busy.until(b"}")
+    for raw in (silent, partial, later, busy):
         await raw.close()
 
 
