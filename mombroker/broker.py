@@ -111,6 +111,11 @@ class Broker:
         return self._grpc.ports[0]
 
     @property
+    def native(self) -> "NativeApi | None":
+        """The native API, for programs that the broker is embedded in; None if no transport of it is on."""
+        return self._api
+
+    @property
     def failure(self) -> "asyncio.Future[BaseException]":
         """Done, with the error, when the store has failed and the broker must not go on."""
         if self._runtime is None:

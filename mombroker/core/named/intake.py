@@ -211,7 +211,8 @@ def new_lane(queue: "NamedQueue", label: str, durable: bool, lane_id: int = 0) -
 
 
 def trim(queue: "NamedQueue", overflow: Overflow) -> None:
-    """Make room as far as the oldest messages are in memory; reads them if they are not."""
+    """Make room as far as the oldest messages are in memory; reads them if they are not, and goes on then."""
+    queue.making_room = None if has_room(queue, 0, 0) else overflow
     if overflow is not Overflow.DEAD_LETTER:
         drop_oldest(queue)
         return

@@ -20,7 +20,7 @@ from mombroker.core.named.records import put_returned, take_returned
 from mombroker.core.named.wheel import Wheel
 from mombroker.core.queue import WINDOW_REFS, Queue, Ref, Source
 from mombroker.model.message import Message
-from mombroker.model.queues import QueuePolicy, QueueSpec
+from mombroker.model.queues import Overflow, QueuePolicy, QueueSpec
 from mombroker.model.reasons import PAYLOAD_FORMAT_INVALID, reason_name
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ class NamedQueue(Source):
         "count",
         "bytes",
         "numbers",
+        "making_room",
         "used_at",
         "timer_at",
     )
@@ -107,6 +108,7 @@ class NamedQueue(Source):
         self.count: int = 0
         self.bytes: int = 0
         self.numbers: Numbers = Numbers(engine.now)
+        self.making_room: Overflow | None = None
         self.used_at: float = engine.now
         self.timer_at: float = 0.0
 

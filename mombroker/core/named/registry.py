@@ -105,8 +105,8 @@ class NamedQueues:
         self.engine.router.bind(binding)
 
     def make_dead_letter_queue(self, queue: NamedQueue) -> None:
-        """See to it that a queue's dead letters have a place to go to. It comes with the queue, whatever the quota; what
-        dies there is not followed any further, or a policy hook could have queues made without end."""
+        """See to it that a queue's dead letters have a place to go to. It comes with the queue, whatever the quota;
+        what dies there is not followed any further, or a policy hook could have queues made without end."""
         name = queue.policy.dead_letter
         if name and name not in self.queues:
             self._begin(name, queue.owner.name, {}, [])

@@ -43,7 +43,9 @@ def gather(queue: "NamedQueue") -> None:
         _turn(queue)
     if 0.0 < queue.look_at <= now:
         _look_for_expired(queue)
-    if queue.policy.overflow in intake.TRIMMING and not intake.has_room(queue, 0, 0):
+    if queue.making_room is not None:
+        intake.trim(queue, queue.making_room)
+    elif queue.policy.overflow in intake.TRIMMING and not intake.has_room(queue, 0, 0):
         intake.trim(queue, queue.policy.overflow)
 
 
