@@ -201,7 +201,7 @@ class Broker:
         from mombroker.api.http.server import HttpServer
 
         native = self._native(runtime, loop, hooks)
-        return HttpServer(native, self.settings.http, self._bearers(), self._trouble, self._log)
+        return HttpServer(native, self.settings.http, self._bearers(native), self._trouble, self._log)
 
     def _trouble(self) -> Problem | None:
         """Why the broker cannot do its work now."""
@@ -217,17 +217,18 @@ class Broker:
         from mombroker.api.grpc import load_server
 
         settings = self.settings.grpc
-        server = load_server()(native, self._bearers(), settings.addresses(), settings.max_message, self._log)
+        server = load_server()(native, self._bearers(native), settings.addresses(), settings.max_message, self._log)
         self._running.push_async_callback(server.stop)
         await server.start()
         self._grpc = server
 
-    def _bearers(self) -> "Tokens":
-        """The bearer tokens, which are good for every transport."""
+    def _bearers(self, native: "NativeApi") -> "Tokens":
+        """The bearer tokens, which are good for every transport until their user is changed."""
         if self._tokens is None:
             from mombroker.api.tokens import Tokens
 
             self._tokens = Tokens(self.settings.http.token_lifetime, time.monotonic)
+            native.on_user_changed(self._tokens.revoke_user)
         return self._tokens
 
     def _state_for(self, name: str) -> "LateState":

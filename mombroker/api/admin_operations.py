@@ -121,6 +121,7 @@ class AdminOperations:
         """Add or change a user."""
         directory = await self._directory(caller)
         await directory.put(request.user, request.password, request.roles)
+        self._context.user_changed(request.user)
         return queues.Done()
 
     async def delete_user(self, caller: Caller, request: ops.DeleteUser) -> queues.Done:
@@ -128,6 +129,7 @@ class AdminOperations:
         directory = await self._directory(caller)
         if not await directory.remove(request.user):
             raise Problem(NO_SUCH_USER, f"there is no user {request.user!r}")
+        self._context.user_changed(request.user)
         return queues.Done()
 
     async def _directory(self, caller: Caller) -> UserDirectory:

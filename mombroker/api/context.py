@@ -60,6 +60,7 @@ class ApiContext:
         self.log = log
         self.directory = directory
         self.closing = False
+        self.user_listeners: list[Callable[[str], None]] = []
         self._runtime = runtime
         self._open: set[asyncio.Future[Any]] = set()
 
@@ -88,6 +89,11 @@ class ApiContext:
         engine.barrier.tell(Told(future, carried))
         engine.wake()
         await future
+
+    def user_changed(self, user: str) -> None:
+        """Tell whoever remembers something of a user that it may be true no more."""
+        for listener in self.user_listeners:
+            listener(user)
 
     def check_room(self) -> None:
         """Raise a :class:`Problem` while the disk is known to be full."""

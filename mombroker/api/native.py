@@ -137,6 +137,10 @@ class NativeApi:
         """Have the requests of a service pushed."""
         return Serving(self._context, caller, service, credit)
 
+    def on_user_changed(self, listener: Callable[[str], None]) -> None:
+        """Call ``listener`` with the name of each user that is changed or removed."""
+        self._context.user_listeners.append(listener)
+
     def close(self) -> None:
         """Whoever waits is told that the broker shuts down; nothing is carried out any more."""
         self._services.close()

@@ -8,6 +8,7 @@ from mombroker.api import Caller, NativeApi
 from mombroker.broker import Broker
 from mombroker.hooks import hookimpl
 from mombroker.model import Identity, Overflow, QueuePolicy
+from mombroker.operations.admin import DeleteUser, PutUser
 from mombroker.operations.messages import Enqueue, OutMessage, Peek, Pull
 from mombroker.operations.problems import Problem
 from mombroker.operations.queues import ChangeQueue, CreateQueue, GetQueue, ListQueues, Policy, PutGrant
@@ -72,6 +73,37 @@ async def test_a_queue_of_dead_letters_comes_along_whatever_the_quota(api):
     assert (await api.call(ANN, GetQueue(queue="three"))).owner == "ann"
     assert await refused(api, ANN, CreateQueue(queue="four")) == "quota-exceeded"
     assert await refused(api, ANN, GetQueue(queue="four")) == "no-such-queue"
+
+
+class Directory:
+    """Takes every change."""
+
+    async def list(self):
+        return []
+
+    async def put(self, name, password, roles):
+        return None
+
+    async def remove(self, name):
+        return True
+
+
+class Keeper:
+    """Keeps users."""
+
+    @hookimpl
+    def mombroker_user_directory(self):
+        return Directory()
+
+
+@pytest.mark.parametrize("change", [PutUser(user="ann", password="new"), DeleteUser(user="ann")])
+async def test_whoever_remembers_a_user_is_told_when_it_is_changed(change):
+    async with Broker(listen=["127.0.0.1:0"], durability="memory", plugins=[Keeper()]) as broker:
+        told = []
+        broker.native.on_user_changed(told.append)
+        assert await refused(broker.native, ANN, change) == "forbidden" and told == []
+        await broker.native.call(ROOT, change)
+        assert told == ["ann"]
 
 
 async def test_a_policy_hook_cannot_have_queues_made_without_end(api):

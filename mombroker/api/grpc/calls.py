@@ -68,10 +68,6 @@ class Calls:
                 f"the message has {len(data)} bytes, and grpc.max_message allows {self._max_message}; send it in parts",
             )
 
-    def end_tokens(self, user: str) -> None:
-        """A user has been changed: bearer tokens from before are worth nothing."""
-        self._logins.tokens.revoke_user(user)
-
     def run_errand(self, work: Coroutine[Any, Any, object]) -> None:
         """Do something for a call that is over. Problems with it concern nobody any more."""
         task = asyncio.ensure_future(_without_problem(work))

@@ -11,7 +11,6 @@ from mombroker.api.caller import Caller
 from mombroker.api.grpc.calls import Calls
 from mombroker.api.grpc.conversion import Reader, Writer, message_class
 from mombroker.api.ports import Native
-from mombroker.operations.admin import DeleteUser, PutUser
 from mombroker.operations.catalogue import Operation
 from mombroker.operations.messages import Messages, Nack
 from mombroker.operations.problems import DEADLINE_PASSED, Problem
@@ -42,8 +41,6 @@ class Unary:
         if self._waits and (remaining := context.time_remaining()) is not None:
             request = bounded(request, remaining)
         answer = await self._native.call(caller, request)
-        if isinstance(request, PutUser | DeleteUser):
-            self._calls.end_tokens(request.user)
         if isinstance(answer, Messages) and self._waits and answer.messages:
             # gRPC cancels the call's task if its client goes before the answer has left; the context does not tell.
             call = cast("asyncio.Task[bytes]", asyncio.current_task())

@@ -4,7 +4,7 @@ those used most stand first."""
 from collections.abc import Mapping
 from typing import Final
 
-from mombroker.api.http import messages, pushing, services, sign_in, users
+from mombroker.api.http import messages, pushing, services, sign_in
 from mombroker.api.http.endpoint import Endpoint, operation
 from mombroker.operations.problems import (
     BAD_POLICY,
@@ -13,6 +13,7 @@ from mombroker.operations.problems import (
     NO_SUCH_QUEUE,
     NO_SUCH_REQUEST,
     NO_SUCH_SERVICE,
+    NO_SUCH_USER,
     NOT_AVAILABLE,
     QUEUE_EXISTS,
     QUEUE_FULL,
@@ -75,6 +76,9 @@ ROUTES: Final[Mapping[str, Mapping[str, Endpoint]]] = {
     "/v1/retained": {"GET": operation("retained.list", query="filter after limit")},
     "/v1/retained/{topic:path}": {"DELETE": operation("retained.delete", problems=(NO_SUCH_MESSAGE,))},
     "/v1/users": {"GET": operation("user.list", problems=(NOT_AVAILABLE,))},
-    "/v1/users/{user:path}": {"PUT": users.put, "DELETE": users.delete},
+    "/v1/users/{user:path}": {
+        "PUT": operation("user.put", body="password roles", problems=(NO_SUCH_USER, NOT_AVAILABLE)),
+        "DELETE": operation("user.delete", problems=(NO_SUCH_USER, NOT_AVAILABLE)),
+    },
     "/v1/statistics": {"GET": operation("broker.statistics")},
 }

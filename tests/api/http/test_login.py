@@ -76,15 +76,6 @@ async def test_a_token_is_not_given_for_a_token_nor_to_nobody(http):
     assert (await http.delete("/v1/tokens/current", auth=ANN)).status_code == 401
 
 
-@pytest.mark.parametrize(("method", "given"), [("PUT", {"json": {"password": "new"}}), ("DELETE", {})])
-async def test_a_user_who_is_changed_or_removed_has_no_tokens_any_more(http, method, given):
-    token = (await http.post("/v1/tokens", auth=ANN)).json()["token"]
-    others = (await http.post("/v1/tokens", auth=("bob", "s\u00e4fe".encode()))).json()["token"]
-    await http.request(method, "/v1/users/ann", **given)
-    assert (await http.get("/v1/grants", headers={"authorization": f"Bearer {token}"})).status_code == 401
-    assert (await http.get("/v1/grants", headers={"authorization": f"Bearer {others}"})).status_code == 200
-
-
 def test_a_token_runs_out():
     now = [100.0]
     tokens = Tokens(10.0, lambda: now[0])
