@@ -158,3 +158,12 @@ async def test_requests_at_the_same_time_keep_their_callers_apart(server, native
         assert {response.status_code for response in responses} == {204}
     owners = {int(user): grant.owner for (user, _), grant in native.grants.items()}
     assert owners == {number: user[0] for number, user in enumerate(users)}
+
+
+def test_all_tokens_of_a_user_end_at_once_and_others_keep_theirs():
+    tokens = Tokens(10.0, lambda: 0.0)
+    anns = [tokens.issue(Caller(Identity("http:ann", "ann"), "http"), "ann") for _ in range(2)]
+    bobs = tokens.issue(Caller(Identity("http:bob", "bob"), "http"), "bob")
+    tokens.revoke_user("ann")
+    assert [tokens.find(token) for token in anns] == [None, None]
+    assert tokens.find(bobs) is not None
