@@ -85,7 +85,7 @@ def retained(stage: Stage) -> Outcome:
     order = Publish(stage.port, put, run, stage.size(10, 3), wanted, receivers=0, topics=topics)
     (filled,) = stage.work(order)
     got = Layout(b"bench/kept/000000", 0, 64, varying=6, retain=True)
-    (collected,) = stage.work(Collect(stage.port, got, b"bench/kept/+", run, filled.count, seconds=15))
+    (collected,) = stage.work(Collect(stage.port, got, b"bench/kept/+", run, filled.count, seconds=stage.size(15, 5)))
     values = {"setting": filled.count / filled.seconds, "retained": float(filled.count)}
     if collected.count:
         values["rate"] = collected.count / max(collected.seconds, 1e-6)
