@@ -18,16 +18,22 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _OPTIONS = (
-    click.Option(["-h", "--host"], default="127.0.0.1", show_default=True, help="Where the broker is."),
+    click.Option(["-h", "--host"], help="Where the broker is.  [default: 127.0.0.1]"),
     click.Option(["-p", "--port"], type=click.IntRange(1, 65_535), help="Its port: 1883, or 8883 with --cafile."),
-    click.Option(["-L", "--url"], envvar="MOMBROKER_URL", help="The same in one: mqtt://USER:PASSWORD@HOST:PORT."),
+    click.Option(
+        ["-L", "--url"],
+        envvar="MOMBROKER_URL",
+        help="The same in one: mqtt://USER:PASSWORD@HOST:PORT; -h and -p go before it.",
+    ),
     click.Option(["-u", "--username"], help="The user to log in as."),
     click.Option(["-P", "--pw", "password"], envvar="MOMBROKER_PASSWORD", help="The user's password."),
     click.Option(["-i", "--id", "client_id"], default="", help="The client identifier; without it, one is made up."),
     click.Option(
         ["-k", "--keepalive"], type=click.IntRange(0, 65_535), default=60, help="Seconds of silence at the most."
     ),
-    click.Option(["-c", "--disable-clean-session", "keep"], is_flag=True, help="Go on with the session of --id."),
+    click.Option(
+        ["-c", "--disable-clean-session", "keep_session"], is_flag=True, help="Go on with the session of --id."
+    ),
     click.Option(
         ["--cafile"], type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Trust these, use TLS."
     ),
@@ -49,21 +55,25 @@ def client(connection: dict[str, Any]) -> "Mom":
         remark(f"-V {version} is ignored: this client speaks MQTT 5")
     cafile = connection["cafile"]
     tls = ssl.create_default_context(cafile=cafile) if cafile is not None else None
-    given: dict[str, Any] = {"session_expiry": 0 if not connection["keep"] else 3600}
+    given: dict[str, Any] = {"session_expiry": 0 if not connection["keep_session"] else 3600}
     given |= given_properties(click.get_current_context()).connect()
     return connect(
-        connection["url"] or _url(connection["host"], connection["port"], tls is not None),
+        _url(connection, tls is not None),
         client_id=connection["client_id"],
         username=connection["username"],
         password=connection["password"],
         keep_alive=connection["keepalive"],
-        clean_start=not connection["keep"],
+        clean_start=not connection["keep_session"],
         tls=tls,
         **given,
     )
 
 
-def _url(host: str, port: int | None, secure: bool) -> str:
+def _url(connection: dict[str, Any], secure: bool) -> str:
+    host, port = connection["host"], connection["port"]
+    if connection["url"] and host is None and port is None:
+        return str(connection["url"])
+    host = host or "127.0.0.1"
     if host.startswith("/"):
         return f"unix:{host}"
     shown = f"[{host}]" if ":" in host else host

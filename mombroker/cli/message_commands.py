@@ -85,14 +85,15 @@ async def _subscribe(
     show: Any,
 ) -> int:
     async with client(connection) as mom:
-        # Acknowledged here: a message that was printed and not acknowledged would be printed again.
-        async with mom.subscribe(*topics, qos=qos, retain_handling=2 if no_retained else 0) as messages:
-            try:
-                async with asyncio.timeout(timeout):
-                    await _print(messages, count, show)
-            except TimeoutError:
-                if count is not None:
-                    raise click.ClickException(f"fewer than {count} messages came in {timeout:g} s") from None
+        # Never unsubscribed from: with -c the broker is to keep what comes while we are away.
+        messages = mom.subscribe(*topics, qos=qos, retain_handling=2 if no_retained else 0)
+        await messages.open()
+        try:
+            async with asyncio.timeout(timeout):
+                await _print(messages, count, show)
+        except TimeoutError:
+            if count is not None:
+                raise click.ClickException(f"fewer than {count} messages came in {timeout:g} s") from None
     return 0
 
 
