@@ -184,7 +184,8 @@ def _next_moment(queue: "NamedQueue") -> float:
     earliest = _sooner(earliest, queue.loose.next_moment())
     earliest = _sooner(earliest, queue.wheel.next_at)
     for pull in queue.pulls:
-        earliest = _sooner(earliest, pull.deadline)
+        # One whose time is over waits for a read or a commit, after which the queue is looked at anyway.
+        earliest = _sooner(earliest, pull.deadline if pull.deadline > now else now + AGAIN_SECONDS)
     if queue.seen is not None:
         earliest = _sooner(earliest, queue.seen.next_expiry())
     if queue.doomed or queue.wheel.moving:
