@@ -47,6 +47,11 @@ class Place:
             await self._changed.wait_for(lambda: self._port)
             return self._port
 
+    async def left(self, port: int) -> None:
+        """Wait until the broker is not there any more."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._port != port)
+
     async def count(self) -> None:
         """One more was acknowledged."""
         self.acknowledged += 1
