@@ -34,13 +34,14 @@ class Places:
 
 @dataclass(frozen=True)
 class Plan:
-    """How to run a broker: the command, what it adds to the environment, its configuration file, and what has to run
-    before it and stops with it."""
+    """How to run a broker: the command, what it adds to the environment, its configuration file, what has to run
+    before it and stops with it, and the ports by protocol on which it speaks something else than MQTT."""
 
     command: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     before: Sequence[Sequence[str]] = ()
+    ports: Mapping[str, int] = field(default_factory=dict)
 
 
 class BrokerFailed(Exception):
@@ -116,6 +117,7 @@ class Running:
         self.broker = broker
         self.directory = directory
         self.port = 0
+        self.ports: Mapping[str, int] = {}
         self._helpers: list[subprocess.Popen[bytes]] = []
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -123,6 +125,7 @@ class Running:
         """Start it on its data directory; ``wait`` until it answers. Raises BrokerFailed."""
         self.port = free_port()
         plan = self.broker.plan(self.directory, self.port)
+        self.ports = plan.ports
         for name, text in plan.files.items():
             (self.directory / name).write_text(text, encoding="utf-8")
         for command in plan.before:

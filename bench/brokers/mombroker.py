@@ -3,7 +3,7 @@ variants that differ in their plugins only."""
 
 from pathlib import Path
 
-from bench.brokers.base import HOME, Broker, Places, Plan, first_line
+from bench.brokers.base import HOME, Broker, Places, Plan, first_line, free_port
 
 PROMISES = {
     "fsync": "on disk before the acknowledgement",
@@ -18,7 +18,10 @@ max_subscriptions = 1_000_000
 sys_interval = 0
 
 [http]
-listen = "off"
+listen = "{http}"
+
+[grpc]
+listen = "{grpc}"
 
 [storage]
 data = "{directory}/data"
@@ -51,7 +54,8 @@ access = "readwrite"
 
 
 class Mombroker(Broker):
-    """mombroker as `mombroker serve` runs it. ``extra``: more settings; ``runner``: a script instead of the command."""
+    """mombroker as `mombroker serve` runs it. ``extra``: more settings; ``runner``: a script instead of the command;
+    ``native``: with HTTP and gRPC, which are off otherwise."""
 
     def __init__(
         self,
@@ -62,13 +66,14 @@ class Mombroker(Broker):
         compiled: bool = True,
         extra: str = "",
         runner: tuple[str, ...] = (),
+        native: bool = False,
     ) -> None:
         super().__init__(places)
         self.id, self.title = id, title
         self.promise = PROMISES[durability]
         self.durability = durability
         self.compiled = compiled
-        self._extra, self._runner = extra, runner
+        self._extra, self._runner, self._native = extra, runner, native
         self._programs = (places.compiled if compiled else places.interpreted) / "bin"
 
     def missing(self) -> str:
@@ -87,11 +92,13 @@ class Mombroker(Broker):
 
     def plan(self, directory: Path, port: int) -> Plan:
         """A settings file; no limit on queues, since the scenarios fill them."""
-        settings = SETTINGS.format(port=port, directory=directory, durability=self.durability) + self._extra
+        ports = {"http": free_port(), "grpc": free_port()} if self._native else {}
+        listen = {name: f"127.0.0.1:{ports[name]}" if self._native else "off" for name in ("http", "grpc")}
+        settings = SETTINGS.format(port=port, directory=directory, durability=self.durability, **listen) + self._extra
         program = [str(self._programs / "mombroker"), "serve", "--config"]
         if self._runner:
             program = [str(self._programs / "python"), "-I", str(HOME / "embedded.py"), *self._runner]
-        return Plan([*program, str(directory / "broker.toml")], files={"broker.toml": settings})
+        return Plan([*program, str(directory / "broker.toml")], files={"broker.toml": settings}, ports=ports)
 
 
 def variants(places: Places) -> tuple[Broker, ...]:
@@ -102,6 +109,7 @@ def variants(places: Places) -> tuple[Broker, ...]:
         Mombroker(places, "mombroker-memory", "mombroker, memory", "memory"),
         Mombroker(places, "mombroker-fsync-interpreted", "mombroker interpreted, fsync", "fsync", compiled=False),
         Mombroker(places, "mombroker-memory-interpreted", "mombroker interpreted, memory", "memory", compiled=False),
+        Mombroker(places, "mombroker-native", "mombroker, fsync, HTTP and gRPC", "fsync", native=True),
         Mombroker(places, "mombroker-acl", "mombroker, memory, acl plugin", "memory", extra=ACL),
         Mombroker(places, "mombroker-noop", "mombroker, memory, a no-op hook", "memory", runner=("noop",)),
         Mombroker(places, "mombroker-hookless", "mombroker, memory, hooks removed", "memory", runner=("hookless",)),

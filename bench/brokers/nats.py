@@ -50,5 +50,7 @@ class Nats(Broker):
     def plan(self, directory: Path, port: int) -> Plan:
         """Payloads of 1 MiB are just too large for it without ``max_payload``."""
         sync = "sync_interval: always" if self._always else 'sync_interval: "2m"'
-        text = SETTINGS.format(client_port=free_port(), port=port, directory=directory, sync=sync)
-        return Plan([str(self._program()), "-c", str(directory / "nats.conf")], files={"nats.conf": text})
+        client_port = free_port()
+        text = SETTINGS.format(client_port=client_port, port=port, directory=directory, sync=sync)
+        command = [str(self._program()), "-c", str(directory / "nats.conf")]
+        return Plan(command, files={"nats.conf": text}, ports={"nats": client_port})

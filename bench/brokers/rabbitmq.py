@@ -1,4 +1,5 @@
-"""RabbitMQ with its MQTT plugin, Debian's package. Queues of persistent sessions are durable, messages persistent."""
+"""RabbitMQ with its MQTT plugin, Debian's package. Queues of persistent sessions are durable, messages persistent.
+AMQP is there for requests and replies."""
 
 import shutil
 from pathlib import Path
@@ -8,7 +9,7 @@ from bench.brokers.base import Broker, Plan, first_line, free_port
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 
 SETTINGS = """
-listeners.tcp = none
+listeners.tcp.1 = 127.0.0.1:{amqp}
 mqtt.listeners.tcp.1 = 127.0.0.1:{port}
 mqtt.allow_anonymous = true
 mqtt.prefetch = 1000
@@ -42,7 +43,7 @@ class RabbitMQ(Broker):
 
     def plan(self, directory: Path, port: int) -> Plan:
         """The port mapper runs in the foreground, as a process of ours, and ends with the node."""
-        mapper, distribution = free_port(), free_port()
+        mapper, distribution, amqp = free_port(), free_port(), free_port()
         environment = {
             "HOME": str(directory),
             "ERL_EPMD_PORT": str(mapper),
@@ -56,6 +57,6 @@ class RabbitMQ(Broker):
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(directory / "enabled_plugins"),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
         }
-        files = {"rabbitmq.conf": SETTINGS.format(port=port), "enabled_plugins": "[rabbitmq_mqtt].\n"}
+        files = {"rabbitmq.conf": SETTINGS.format(port=port, amqp=amqp), "enabled_plugins": "[rabbitmq_mqtt].\n"}
         epmd = ["epmd", "-port", str(mapper), "-address", "127.0.0.1"]
-        return Plan([str(SERVER)], environment, files, [epmd])
+        return Plan([str(SERVER)], environment, files, [epmd], {"amqp": amqp})

@@ -12,7 +12,18 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any
 
-from bench.load import connections, filters, latency, loops, publishing, receiving
+from bench.load import (
+    asking,
+    connections,
+    filters,
+    grpc_streams,
+    http_posts,
+    latency,
+    loops,
+    publishing,
+    queue_client,
+    receiving,
+)
 from bench.load.board import Board
 from bench.load.connection import Refused
 from bench.load.reports import Report
@@ -29,6 +40,14 @@ _WORK: dict[type, Callable[..., Report]] = {
     connections.Hold: connections.hold,
     filters.Subscribe: filters.subscribe_many,
     filters.Collect: filters.collect,
+    asking.Serve: asking.serve,
+    asking.Ask: asking.ask,
+    queue_client.Make: queue_client.make,
+    queue_client.Put: queue_client.put,
+    queue_client.Take: queue_client.take,
+    grpc_streams.Produce: grpc_streams.produce,
+    grpc_streams.Consume: grpc_streams.consume,
+    http_posts.Post: http_posts.post,
 }
 
 

@@ -40,7 +40,9 @@ READING = """
   long as a message takes less than 20 ms, or doubling has brought a fifth more; up to 4 MiB to one receiver and 64 MiB
   in all. So a stream measures what goes
   through a broker and not how much fits into it. With QoS 1 and 2 at most 1,000 messages (or 4 MiB) are unacknowledged.
-- Everyone speaks MQTT 3.1.1. Brokers promise different things when they acknowledge; see the table of brokers.
+- Everyone speaks MQTT 3.1.1, but where requests, named queues, gRPC and HTTP are measured: there it is broker and
+  Python client together, each client a process of its own. Brokers promise different things when they acknowledge;
+  see the table of brokers.
 - The two **limits** do only what no broker can avoid, on the same event loop: a relay that hands bytes on without
   reading them, and an append with fdatasync of the same bytes in the same batches.
 - What could not be done within the time allowed is said to be so. Nothing is filled in.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from bench.results import Run
 from bench.statistics import ratio, summarise
 
-FSYNC, MEMORY = "mombroker-fsync", "mombroker-memory"
+FSYNC, MEMORY, NATIVE = "mombroker-fsync", "mombroker-memory", "mombroker-native"
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Target:
 
     def wanted(self) -> str:
         """The bound in words."""
-        return f"{'≥' if self.at_least else '≤'} {self.bound:g} {self.unit}"
+        return f"{'≥' if self.at_least else '≤'} {self.bound:{',.0f' if self.bound >= 1000 else 'g'}} {self.unit}"
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,14 @@ def _at_least(title: str, scenario: str, ours: str, others: dict[str, float], me
 
 def _at_most(title: str, scenario: str, metric: str, bound: float, unit: str, other: str = "") -> Target:
     return Target(title, scenario, metric, FSYNC, other, bound, at_least=False, unit=unit)
+
+
+def _per_second(title: str, scenario: str, metric: str, bound: float, ours: str = FSYNC) -> Target:
+    return Target(title, scenario, metric, ours, "", bound, unit="/s")
+
+
+def _within_two(title: str, metric: str) -> Target:
+    return Target(title, "queue-kinds", metric, FSYNC, "", 0.5)
 
 
 _DURABLE = {"mosquitto": 2.0, "rabbitmq": 10.0, "nats-sync-always": 20.0}
@@ -78,6 +86,20 @@ TARGETS: tuple[Target, ...] = (
     _at_most("1 M subscriptions: memory of each", "subscriptions", "bytes", 500.0, "B"),
     *_at_least("no hook implemented, QoS 0", "hooks", MEMORY, {"mombroker-hookless": 0.98}, "qos0"),
     *_at_least("no hook implemented, QoS 1", "hooks", MEMORY, {"mombroker-hookless": 0.98}, "qos1"),
+    _at_most("request and response, one at a time: p50", "requests", "p50", 1.0, "x", "nats"),
+    *_at_least("request and response, 200 in flight", "requests", FSYNC, {"nats": 2.0}),
+    *_at_least("request and response, one at a time", "requests", FSYNC, {"rabbitmq": 10.0}, "serial"),
+    _per_second("Python client: put into a queue, in batches", "queue-client", "rate", 100_000),
+    _per_second("Python client: pull and acknowledge", "queue-client", "pull", 50_000),
+    _within_two("1 M delayed messages, to plain: in", "delayed_in"),
+    _within_two("1 M delayed messages, to plain: out", "delayed_out"),
+    _within_two("1 M prioritised messages, to plain: in", "prioritised_in"),
+    _within_two("1 M prioritised messages, to plain: out", "prioritised_out"),
+    _per_second("gRPC: produce", "grpc", "rate", 100_000, NATIVE),
+    _per_second("gRPC: consume and acknowledge", "grpc", "consume", 100_000, NATIVE),
+    _per_second("HTTP: publish", "http", "core", 3_000, NATIVE),
+    _at_most("queue of 10 M, memory to that of 10 k: filled", "queue-memory", "filled_more", 1.1, "x"),
+    _at_most("queue of 10 M, memory to that of 10 k: restarted", "queue-memory", "restarted_more", 1.1, "x"),
 )
 
 

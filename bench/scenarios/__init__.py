@@ -1,6 +1,6 @@
 """What is measured. Each module holds scenarios of one kind; :data:`EVERY` has all of them in the order of reports."""
 
-from bench.scenarios import crowds, latency, loops, plugins, queues, streams
+from bench.scenarios import crowds, latency, loops, named, plugins, queues, services, streams
 from bench.scenarios.base import Outcome, Scenario, Stage
 
 __all__ = ["EVERY", "Outcome", "Scenario", "Stage"]
@@ -12,4 +12,6 @@ EVERY: tuple[Scenario, ...] = (
     *latency.SCENARIOS,
     *crowds.SCENARIOS,
     *plugins.SCENARIOS,
+    *services.SCENARIOS,
+    *named.SCENARIOS,
 )

@@ -129,8 +129,8 @@ class Stage:
         self._others_cpu.append(everything - broker - sum(report.cpu for report in reports))
         self.reports += reports
 
-    def fetch(self, order: Receive, counted: bool = False) -> Report:
-        """Let a subscriber take what is on the board already; its processor time matters only if it is ``counted``."""
+    def fetch(self, order: Any, counted: bool = False) -> Report:
+        """Let a receiver take what is on the board already; its processor time matters only if it is ``counted``."""
         self.generator.board.received = 0
         usage = Usage(self.broker)
         (report,) = self.generator.work(order, seconds=self.cap, begun=usage.begin)
@@ -150,13 +150,18 @@ class Stage:
         publishing = {"receivers": receiver.subscribers} | (publish or {})
         return self.work(receiver, Publish(self.port, layout, run, self.seconds, **publishing))
 
-    def outcome(self, values: dict[str, float], *faults: str, marks: tuple[str, ...] = ()) -> Outcome:
-        """The outcome, with everything that the reports of this stage say about faults and processor time."""
+    def outcome(
+        self, values: dict[str, float], *faults: str, marks: tuple[str, ...] = (), with_clients: bool = False
+    ) -> Outcome:
+        """The outcome, with everything that the reports of this stage say about faults and processor time.
+
+        ``with_clients``: it is broker and client together that are measured, so that a busy client limits nothing.
+        """
         broker = max(self._broker_cpu, default=0.0)
         generator = tuple(round(report.cpu, 3) for report in self.reports)
         found = [fault for report in self.reports for fault in (*report.verdict.faults(), report.trouble) if fault]
         others = max(self._others_cpu, default=0.0)
-        remarks = bottleneck.marks(broker, generator, os.cpu_count() or 1, others)
+        remarks = bottleneck.marks(broker, () if with_clients else generator, os.cpu_count() or 1, others)
         return Outcome(values, (*found, *faults), (*remarks, *marks), round(broker, 3), generator)
 
 

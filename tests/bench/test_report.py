@@ -9,7 +9,7 @@ from rich.console import Console
 from bench.report import page, stored, terminal
 from bench.report.figures import number, span, times
 from bench.report.rows import defeats, rows
-from bench.report.targets import findings
+from bench.report.targets import TARGETS, findings
 from bench.results import BrokerFacts, Measurement, Metric, Run, ScenarioFacts
 
 RATE = Metric("rate", "messages per second", "/s")
@@ -63,6 +63,11 @@ def test_targets_say_reached_missed_or_not_measured():
     assert found["qos0-64:rate:mombroker-fsync:mosquitto"] is True
     assert found["qos0-64:rate:mombroker-fsync:nats"] is None
     assert found["idle:kb:mombroker-fsync"] is False
+
+
+def test_a_target_without_another_broker_is_shown_as_the_figure_it_is():
+    (target,) = (target for target in TARGETS if target.id == "queue-client:rate:mombroker-fsync")
+    assert target.wanted() == "≥ 100,000 /s" and target.other == ""
 
 
 def test_defeats_know_that_less_can_be_better():
