@@ -23,7 +23,7 @@ _OPTIONS = (
     click.Option(
         ["-L", "--url"],
         envvar="MOMBROKER_URL",
-        help="The same in one: mqtt://USER:PASSWORD@HOST:PORT; -h and -p go before it.",
+        help="Both in one, if neither is given: mqtt://HOST:PORT.",
     ),
     click.Option(["-u", "--username"], help="The user to log in as."),
     click.Option(["-P", "--pw", "password"], envvar="MOMBROKER_PASSWORD", help="The user's password."),
@@ -31,9 +31,7 @@ _OPTIONS = (
     click.Option(
         ["-k", "--keepalive"], type=click.IntRange(0, 65_535), default=60, help="Seconds of silence at the most."
     ),
-    click.Option(
-        ["-c", "--disable-clean-session", "keep_session"], is_flag=True, help="Go on with the session of --id."
-    ),
+    click.Option(["-c", "--disable-clean-session", "keep_session"], is_flag=True, help="Go on with --id's session."),
     click.Option(
         ["--cafile"], type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Trust these, use TLS."
     ),
