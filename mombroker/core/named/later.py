@@ -4,6 +4,7 @@ import struct
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+from mypy_extensions import mypyc_attr
 
 from mombroker.core.named.service import RUNNING, WAITING, Caller
 from mombroker.model.unit import TABLE_REQUEST
@@ -94,6 +95,7 @@ class Kept(Caller):
         self.requests.engine.barrier.unit.put(TABLE_REQUEST, self.id.encode(), msgspec.msgpack.encode(fields))
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Watcher:
     """Waits for the end of a kept request."""
 
