@@ -11,7 +11,7 @@ from mombroker.api.streams import ApiPull, give_back
 from mombroker.core.named import intake
 from mombroker.core.named.leases import Lease
 from mombroker.core.named.meta import Meta
-from mombroker.core.named.queue import NamedQueue
+from mombroker.core.named.queue import LONGEST_REASON, NamedQueue
 from mombroker.core.named.upkeep import schedule
 from mombroker.core.publishing import distribute, retain, room_everywhere
 from mombroker.core.queue import PAGE_BYTES, PAGE_RECORDS, Queue
@@ -30,8 +30,6 @@ from mombroker.operations.problems import (
     UNKNOWN_LEASE,
     Problem,
 )
-
-LONGEST_REASON = 256
 
 
 class MessageOperations:

@@ -131,7 +131,7 @@ def _handle(engine: "Engine", connection: Connection, packet: Packet) -> None:
 def _handle_ack(engine: "Engine", connection: Connection, session: Session, packet: Ack) -> None:
     kind = packet.type
     if kind == PUBACK:
-        session.acknowledged(packet.packet_id, packet.reason)
+        session.acknowledged(packet.packet_id, packet.reason, packet.properties)
     elif kind == PUBREC:
         session.received(connection, packet.packet_id, packet.reason)
     elif kind == PUBCOMP:

@@ -18,6 +18,7 @@ from mombroker.model.message import Message, message_from_body
 from mombroker.model.queues import Overflow, QueuePolicy, QueueSpec
 from mombroker.model.store import StoredRecord
 from mombroker.model.unit import HEAD_SIZE, Segment, record_head, split_record
+from mombroker.mqtt.properties import Properties
 
 if TYPE_CHECKING:
     from mombroker.core.barrier import Barrier
@@ -138,8 +139,9 @@ class Source(Consumer):
         """Whether the message would be refused to its publisher."""
         raise NotImplementedError
 
-    def acknowledged(self, ref: Ref, reason: int) -> None:
-        """A client is done with a message; from 0x80 on, the reason says that it could not handle it."""
+    def acknowledged(self, ref: Ref, reason: int, properties: Properties | None) -> None:
+        """A client is done with a message; from 0x80 on, the reason says that it could not handle it, and the
+        properties of its PUBACK may say more."""
         raise NotImplementedError
 
     def returned(self, ref: Ref) -> None:

@@ -18,6 +18,7 @@ from mombroker.model.queues import Overflow
 from mombroker.model.reasons import PACKET_IDENTIFIER_NOT_FOUND, PROTOCOL_ERROR
 from mombroker.mqtt.errors import ProtocolError
 from mombroker.mqtt.packet_types import PUBREL, V5
+from mombroker.mqtt.properties import Properties
 
 if TYPE_CHECKING:
     from mombroker.core.bindings import Binding
@@ -217,7 +218,7 @@ class Session(Consumer):
                 self.last_shared_id = packet_id
                 return packet_id
 
-    def acknowledged(self, packet_id: int, reason: int) -> None:
+    def acknowledged(self, packet_id: int, reason: int, properties: Properties | None) -> None:
         """PUBACK: the message is done with, whatever the reason says; a named queue may take it back."""
         ref = self.inflight.get(packet_id)
         if ref is None:
@@ -228,7 +229,7 @@ class Session(Consumer):
         if ref.queue is self.queue:
             ref.queue.settle(self.engine.barrier, ref)
         else:
-            cast(Source, ref.queue.consumer).acknowledged(ref, reason)
+            cast(Source, ref.queue.consumer).acknowledged(ref, reason, properties)
         self.credit_returned(ref)
 
     def credit_returned(self, ref: Ref) -> None:

@@ -11,6 +11,7 @@ from mombroker.core.rights import DENIED, receive_right
 from mombroker.core.session import Session
 from mombroker.model.message import Message
 from mombroker.model.queues import Overflow
+from mombroker.mqtt.properties import Properties
 
 if TYPE_CHECKING:
     from mombroker.core.engine import Engine
@@ -93,7 +94,7 @@ class SharedGroup(Source):
             return False
         return self.engine.overflow(self.queue, message) is Overflow.REJECT
 
-    def acknowledged(self, ref: Ref, reason: int) -> None:
+    def acknowledged(self, ref: Ref, reason: int, properties: Properties | None) -> None:
         """A member has the message; what it thinks of it is not ours to judge (MQTT-4.8.2-6)."""
         ref.queue.settle(self.engine.barrier, ref)
 

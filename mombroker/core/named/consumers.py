@@ -72,7 +72,7 @@ class SessionConsumer(QueueConsumer):
         ref.dup = False
         ref.subscription_ids = binding.encoded_id + _told(queue, ref, deliveries)
         if ref.qos == 0:
-            queue.acknowledged(ref, 0)
+            queue.acknowledged(ref, 0, None)
             send_qos0(session, connection, message, False, ref.subscription_ids, queue.engine.now)
         else:
             session.lease(ref)

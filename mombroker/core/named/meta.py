@@ -130,6 +130,18 @@ def meta_of(message: Message, now: float) -> Meta:
     return meta
 
 
+def delay_of(properties: Properties) -> float:
+    """The seconds that a consumer which could not handle a message wants it to wait; -1.0 if it does not say, or says
+    nonsense: an acknowledgement cannot be refused."""
+    for name, value in properties.user:
+        if name == "mom-delay":
+            try:
+                return _number(name, value, 1e10)
+            except BadOption:
+                return -1.0
+    return -1.0
+
+
 def _name(option: str, value: str) -> str:
     if not value or len(value) > LONGEST_NAME:
         raise BadOption(f"{option} has {len(value)} characters; it may have 1 to {LONGEST_NAME}")

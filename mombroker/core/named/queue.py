@@ -13,7 +13,7 @@ from mombroker.core.named.dedup import SeenIds
 from mombroker.core.named.keys import KeyLines
 from mombroker.core.named.leases import Lease, Leases
 from mombroker.core.named.loose import Loose
-from mombroker.core.named.meta import HIGHEST, Meta, meta_from
+from mombroker.core.named.meta import HIGHEST, Meta, delay_of, meta_from
 from mombroker.core.named.numbers import Numbers
 from mombroker.core.named.owners import Owner
 from mombroker.core.named.records import put_returned, take_returned
@@ -22,12 +22,16 @@ from mombroker.core.queue import WINDOW_REFS, Queue, Ref, Source
 from mombroker.model.message import Message
 from mombroker.model.queues import Overflow, QueuePolicy, QueueSpec
 from mombroker.model.reasons import PAYLOAD_FORMAT_INVALID, reason_name
+from mombroker.mqtt.properties import Properties
 
 if TYPE_CHECKING:
     from mombroker.core.barrier import Barrier
     from mombroker.core.bindings import Binding
     from mombroker.core.engine import Engine
     from mombroker.core.named.service import Service
+
+LONGEST_REASON: Final = 256
+"""Characters that are kept of why a message could not be handled."""
 
 NAMED_KIND: Final = "named"
 SERVICE_KIND: Final = "service"
@@ -309,16 +313,21 @@ class NamedQueue(Source):
 
     # -- the end of a delivery
 
-    def acknowledged(self, ref: Ref, reason: int) -> None:
-        """An MQTT consumer is done with a message: handled, or not (0x99: nobody ever will)."""
+    def acknowledged(self, ref: Ref, reason: int, properties: Properties | None) -> None:
+        """An MQTT consumer is done with a message: handled, or not (0x99: nobody ever will). It may say why, as the
+        Reason String, and how long to wait, as the user property ``mom-delay``."""
         if self.deleted:
             return
         if reason < 0x80:
             self.ack(ref)
-        elif reason == PAYLOAD_FORMAT_INVALID:
-            self.reject(ref, reason_name(reason))
+            return
+        why = properties.reason_string if properties is not None else None
+        told = (why or reason_name(reason))[:LONGEST_REASON]
+        if reason == PAYLOAD_FORMAT_INVALID:
+            self.reject(ref, told)
         else:
-            self.nack(ref, self.policy.retry_delay, reason_name(reason))
+            delay = delay_of(properties) if properties is not None else -1.0
+            self.nack(ref, self.policy.retry_delay if delay < 0.0 else delay, told)
 
     def ack(self, ref: Ref) -> None:
         """A message was handled: it leaves the queue."""

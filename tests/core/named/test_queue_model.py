@@ -86,7 +86,9 @@ class Queues(RuleBasedStateMachine):
     # -- what is done to it
 
     @rule(
-        messages=st.lists(st.tuples(st.sampled_from([0, 0, 0, 5, 9]), KEYS, DELAYS, st.booleans()), min_size=1, max_size=6)
+        messages=st.lists(
+            st.tuples(st.sampled_from([0, 0, 0, 5, 9]), KEYS, DELAYS, st.booleans()), min_size=1, max_size=6
+        )
     )
     def put(self, messages: list[tuple[int, str, float, bool]]) -> None:
         for priority, key, delay, expires in messages:
