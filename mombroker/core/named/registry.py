@@ -187,6 +187,8 @@ def _check_policy(name: str, given: dict[str, object]) -> None:
     target = given.get("dead_letter")
     if isinstance(target, str) and target:
         check_name(target)
+        if target.startswith(QUEUE_NAME_PREFIX):
+            raise Problem(BAD_POLICY, f"{target!r} is a name for the queue of a service, not for one of dead letters")
         if target == name:
             raise Problem(BAD_POLICY, f"the queue {name} cannot be its own queue of dead letters")
 
