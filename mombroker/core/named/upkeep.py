@@ -245,6 +245,13 @@ def tick(queue: "NamedQueue") -> None:
         schedule(queue)
 
 
+def look_soon(queue: "NamedQueue") -> None:
+    """What is in the queue may expire earlier than was thought, or be the first that does."""
+    if queue.count:
+        queue.expiring = True
+        queue.look_at = queue.engine.now + EXPIRY_SECONDS
+
+
 def _look_for_expired(queue: "NamedQueue") -> None:
     """Let go of what has expired, even if nobody takes messages: what has, is near the front of its lane. Goes on when
     what must be read for that has been."""

@@ -35,6 +35,32 @@ def test_messages_expire_without_a_consumer(how: str, waits: float, crash: bool)
     assert world.queue("dead").meta(dead[0].ref).deaths[0][:2] == ("q", "expired")
 
 
+def test_a_time_to_live_that_is_set_later_counts_for_what_is_there() -> None:
+    world = NativeWorld()
+    queue = world.create()
+    world.put("x")
+    world.advance(100)
+    world.enter()
+    world.engine.named.change(queue, {"message_ttl": 110.0}, None)
+    world.leave()
+    world.advance(8)
+    assert queue.count == 1
+    world.advance(5)
+    assert queue.count == 0
+
+
+def test_a_plugin_cannot_name_a_queue_of_dead_letters_that_cannot_be() -> None:
+    world = NativeWorld()
+    world.policies.policy = QueuePolicy(dead_letter="svc:x")
+    world.create("q", max_deliveries=1)
+    world.policies.policy = QueuePolicy()
+    world.serve("x")
+    world.put("m")
+    world.nack(*world.pulled(1))
+    world.crash()
+    assert world.engine.requests.services["x"].queue.count == 0
+
+
 def test_an_expired_message_is_not_delivered() -> None:
     world = NativeWorld()
     world.create()
