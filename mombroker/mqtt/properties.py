@@ -56,6 +56,7 @@ SUBSCRIPTION_ID: Final = 11
 RECEIVE_MAXIMUM: Final = 33
 TOPIC_ALIAS: Final = 35
 USER_PROPERTY: Final = 38
+_USER_PROPERTY: Final = bytes((USER_PROPERTY,))
 MAXIMUM_PACKET_SIZE: Final = 39
 
 _ACKS: Final = (CONNACK, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBACK, UNSUBACK, DISCONNECT, AUTH)
@@ -300,6 +301,11 @@ def encode_properties(properties: Properties | None, packet: int) -> bytes:
     """The block with its length in front; properties that do not belong in ``packet`` (or WILL) are left out."""
     block = property_block(properties, packet)
     return varint(len(block)) + block
+
+
+def user_property(name: str, value: str) -> bytes:
+    """One user property, as it stands in a block."""
+    return _USER_PROPERTY + encode_text(name, "user property") + encode_text(value, "user property")
 
 
 def property_block(properties: Properties | None, packet: int) -> bytes:

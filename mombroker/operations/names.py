@@ -25,6 +25,11 @@ def check_name(name: str) -> str:
     return name
 
 
+def is_name(name: str) -> bool:
+    """Whether this is a name."""
+    return _NAME.fullmatch(name) is not None
+
+
 def check_pattern(pattern: str) -> str:
     """The pattern, if it is one. Raises :class:`Problem` (bad-request)."""
     if _PATTERN.fullmatch(pattern) is None:

@@ -10,8 +10,8 @@ from mombroker.core.delivery import send_qos0
 from mombroker.core.named.leases import Lease
 from mombroker.core.queue import Ref
 from mombroker.core.session import Session
-from mombroker.mqtt.packet_types import PUBLISH
-from mombroker.mqtt.properties import Properties, property_block
+from mombroker.mqtt.packet_types import V5
+from mombroker.mqtt.properties import user_property
 
 if TYPE_CHECKING:
     from mombroker.core.named.queue import NamedQueue
@@ -70,7 +70,9 @@ class SessionConsumer(QueueConsumer):
         ref.qos = min(1, binding.qos)
         ref.retain = False
         ref.dup = False
-        ref.subscription_ids = binding.encoded_id + _told(queue, ref, deliveries)
+        ref.subscription_ids = binding.encoded_id
+        if connection.version == V5:
+            ref.subscription_ids += _told(queue, ref, deliveries)
         if ref.qos == 0:
             queue.acknowledged(ref, 0, None)
             send_qos0(session, connection, message, False, ref.subscription_ids, queue.engine.now)
@@ -80,13 +82,12 @@ class SessionConsumer(QueueConsumer):
 
 def _told(queue: "NamedQueue", ref: Ref, deliveries: int) -> bytes:
     """What the broker adds to a message for an MQTT 5 consumer."""
-    told = Properties()
+    told = user_property("mom-queue", queue.name)
     if b"mom-id" not in ref.message.properties:
-        told.user.append(("mom-id", queue.id_of(ref)))
-    told.user.append(("mom-queue", queue.name))
+        told = user_property("mom-id", queue.id_of(ref)) + told
     if deliveries > 1:
-        told.user.append(("mom-deliveries", str(deliveries)))
-    return property_block(told, PUBLISH)
+        told += user_property("mom-deliveries", str(deliveries))
+    return told
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)

@@ -1,5 +1,6 @@
 """Requests whose replies are fetched later: on disk from the moment their caller has an id, and so is each part."""
 
+import heapq
 import struct
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,8 +44,14 @@ class Kept(Caller):
         self.watchers: list[Watcher] = []
 
     def taken(self) -> None:
-        """A worker has it. That is not worth a write."""
+        """A worker has it. That is not worth a write, but that parts of one who has gone are void is."""
         self.state = RUNNING
+        if self.parts:
+            unit = self.requests.engine.barrier.unit
+            for part in range(self.parts):
+                unit.delete(TABLE_REQUEST, part_key(self.id, part))
+            self.parts = 0
+            self.put()
 
     def answered(self, payload: bytes, properties: bytes, more: bool) -> None:
         """Keep a part."""
@@ -71,6 +78,7 @@ class Kept(Caller):
     def _end(self, state: str) -> None:
         self.state = state
         self.void_at = self.requests.engine.now + self.keep
+        self.requests.later.keep_until(self)
         self.requests.sweep_by(self.void_at)
         watchers = self.watchers
         self.watchers = []
@@ -110,12 +118,17 @@ class LaterRequests:
     def __init__(self, requests: "Requests") -> None:
         self.requests: Requests = requests
         self.kept: dict[str, Kept] = {}
+        self._ends: list[tuple[float, str]] = []
 
     def begin(self, id: str, service: str, username: str | None, deadline: float, keep: float) -> Kept:
         """Keep a request from now on."""
         kept = self.kept[id] = Kept(self.requests, id, service, username, deadline, keep)
         kept.put()
         return kept
+
+    def keep_until(self, kept: Kept) -> None:
+        """A request has ended and is kept until its ``void_at``."""
+        heapq.heappush(self._ends, (kept.void_at, kept.id))
 
     def drop(self, kept: Kept) -> None:
         """Throw a kept request and its reply away."""
@@ -127,16 +140,12 @@ class LaterRequests:
 
     def expire(self) -> float:
         """Throw away what was kept long enough; returns when to look again, 0.0 for never."""
-        now = self.requests.engine.now
-        earliest = 0.0
-        for kept in list(self.kept.values()):
-            if kept.void_at == 0.0:
-                continue
-            if kept.void_at <= now:
+        ends = self._ends
+        while ends and ends[0][0] <= self.requests.engine.now:
+            kept = self.kept.get(heapq.heappop(ends)[1])
+            if kept is not None:
                 self.drop(kept)
-            elif earliest == 0.0 or kept.void_at < earliest:
-                earliest = kept.void_at
-        return earliest
+        return ends[0][0] if ends else 0.0
 
     def restore(self, store: "Store") -> list[Kept]:
         """Take over what the store has; returns those that have not ended."""
@@ -149,6 +158,8 @@ class LaterRequests:
             if kept.state not in ENDED:
                 kept.state = WAITING
                 open_ones.append(kept)
+            else:
+                self.keep_until(kept)
         return open_ones
 
 

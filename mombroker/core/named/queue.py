@@ -196,6 +196,8 @@ class NamedQueue(Source):
     def _pick(self) -> Ref | None:
         """What comes first: a higher priority, then what is loose, then the front of the lane. While the lines of keys
         are full only what is loose: those whose turn it is are among it."""
+        if self.wheel.due and self.attached and not self.loose.ready:
+            upkeep.hand_out(self)
         top = self.loose.top_priority()
         if self.keys.is_full():
             return self.loose.take() if top >= 0 else None

@@ -24,7 +24,8 @@ def put_definition(queue: "NamedQueue") -> None:
         "owner": queue.owner.name,
         "created_at": queue.created_at,
         "policy": queue.given,
-        "bindings": [binding.filter for binding in queue.bindings],
+        # The first one is that of its own topic, which it has anyway.
+        "bindings": [binding.filter for binding in queue.bindings[1:]],
     }
     queue.engine.barrier.unit.put(TABLE_NAMED, digest(queue.name), dump(record))
 

@@ -13,7 +13,7 @@ from mombroker.core.named.subscriptions import drop_subscriptions
 from mombroker.hooks.events import QueueCreated, QueueDeleted
 from mombroker.model.queues import QUEUE_PREFIX, Overflow, QueuePolicy, QueueSpec
 from mombroker.mqtt.topics import check_filter
-from mombroker.operations.names import check_name
+from mombroker.operations.names import check_name, is_name
 from mombroker.operations.problems import BAD_POLICY, BAD_REQUEST, QUEUE_EXISTS, QUOTA, Problem
 
 if TYPE_CHECKING:
@@ -29,10 +29,11 @@ class PolicyAnswer:
 
     def answer(self, policy: QueuePolicy) -> None:
         """Hold the queue to this policy from now on, but for what its maker has asked for."""
-        if self.queue is not None:
-            self.queue.policy = merged(policy, self.queue.given)
-            self.registry.engine.router.forget()
-            self.registry.make_dead_letter_queue(self.queue)
+        queue = self.queue
+        if queue is not None and not queue.deleted:
+            self.registry.hold_to(queue, merged(policy, queue.given))
+            queue.pump(queue.queue)
+            self.registry.engine.wake()
 
 
 class NamedQueues:
@@ -108,8 +109,21 @@ class NamedQueues:
         """See to it that a queue's dead letters have a place to go to. It comes with the queue, whatever the quota;
         what dies there is not followed any further, or a policy hook could have queues made without end."""
         name = queue.policy.dead_letter
-        if name and name not in self.queues:
+        if not name or name in self.queues:
+            return
+        if is_name(name) and not name.startswith(QUEUE_NAME_PREFIX):
             self._begin(name, queue.owner.name, {}, [])
+        else:
+            self.engine.log.warning(
+                "a plugin names a queue of dead letters that cannot be", queue=queue.name, name=name
+            )
+
+    def hold_to(self, queue: NamedQueue, policy: QueuePolicy) -> None:
+        """Hold a queue to another policy, with what it has in it."""
+        queue.policy = policy
+        upkeep.look_soon(queue)
+        self.engine.router.forget()
+        self.make_dead_letter_queue(queue)
 
     def change(self, queue: NamedQueue, given: dict[str, object], filters: list[str] | None) -> None:
         """Change parts of a queue's policy, and what is bound to it. Raises :class:`Problem`."""
@@ -125,9 +139,7 @@ class NamedQueues:
             queue.given = {**queue.given, **given}
             asked = PolicyAnswer(self)
             asked.queue = queue
-            queue.policy = merged(self.engine.hooks.queue_policy(queue.spec, asked.answer), queue.given)
-            self.engine.router.forget()
-            self.make_dead_letter_queue(queue)
+            self.hold_to(queue, merged(self.engine.hooks.queue_policy(queue.spec, asked.answer), queue.given))
         queue.used_at = self.engine.now
         records.put_definition(queue)
         queue.pump(queue.queue)
@@ -187,6 +199,8 @@ def _check_policy(name: str, given: dict[str, object]) -> None:
     target = given.get("dead_letter")
     if isinstance(target, str) and target:
         check_name(target)
+        if target.startswith(QUEUE_NAME_PREFIX):
+            raise Problem(BAD_POLICY, f"{target!r} is a name for the queue of a service, not for one of dead letters")
         if target == name:
             raise Problem(BAD_POLICY, f"the queue {name} cannot be its own queue of dead letters")
 

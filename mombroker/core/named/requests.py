@@ -116,6 +116,10 @@ class Requests:
     def serve(self, session: Session, name: str, owner: str) -> SessionWorker:
         """An MQTT client works for a service from now on. Raises :class:`Problem`."""
         service = self.create(name, owner)
+        for consumer in service.queue.consumers:
+            # It may have requests already, which are not to be forgotten.
+            if isinstance(consumer, SessionWorker) and consumer.session is session:
+                return consumer
         worker = SessionWorker(session, service)
         service.queue.add(worker)
         return worker

@@ -6,7 +6,7 @@ from mombroker.core.barrier import QUEUE_KEY
 from mombroker.core.named import intake, records
 from mombroker.core.named.dedup import SeenIds
 from mombroker.core.named.queue import NAMED_KIND, SERVICE_KIND, NamedQueue
-from mombroker.core.named.upkeep import schedule
+from mombroker.core.named.upkeep import look_soon, schedule
 from mombroker.core.records import digest, load
 from mombroker.model.queues import QueueSpec
 from mombroker.model.store import Store
@@ -39,8 +39,7 @@ def restore(
             named.bind(queue, topic_filter)
         queue.recount()
         # Whether any of its messages expires is found out by looking.
-        queue.expiring = queue.count > 0
-        queue.look_at = engine.now if queue.expiring else 0.0
+        look_soon(queue)
         if record["kind"] == SERVICE_KIND:
             engine.requests.adopt(queue)
     for _, value in store.items(TABLE_GRANT):

@@ -61,7 +61,7 @@ def _turn(queue: "NamedQueue") -> None:
         for bucket in list(wheel.moving.values()):
             _empty_into_shorter(queue, bucket)
     if queue.attached:
-        _hand_out(queue)
+        hand_out(queue)
 
 
 def _empty_into_shorter(queue: "NamedQueue", bucket: Queue) -> None:
@@ -84,7 +84,7 @@ def _empty_into_shorter(queue: "NamedQueue", bucket: Queue) -> None:
         queue.load(bucket)
 
 
-def _hand_out(queue: "NamedQueue") -> None:
+def hand_out(queue: "NamedQueue") -> None:
     """Take messages out of the buckets that have begun, as many as may be in memory."""
     loose = queue.loose
     wheel = queue.wheel
@@ -191,7 +191,9 @@ def _next_moment(queue: "NamedQueue") -> float:
     if queue.doomed or queue.wheel.moving:
         earliest = _sooner(earliest, now + AGAIN_SECONDS)
     looking = 0.0 < queue.look_at <= now
-    if not looking:
+    if looking:
+        earliest = _sooner(earliest, now + LOOK_SECONDS)
+    else:
         earliest = _sooner(earliest, queue.look_at)
         if _may_be_put_away(queue):
             earliest = _sooner(earliest, queue.used_at + IDLE_SECONDS)
@@ -241,6 +243,13 @@ def tick(queue: "NamedQueue") -> None:
     if idle >= IDLE_SECONDS and not looking and _may_be_put_away(queue):
         put_away(queue)
         schedule(queue)
+
+
+def look_soon(queue: "NamedQueue") -> None:
+    """What is in the queue may expire earlier than was thought, or be the first that does."""
+    if queue.count:
+        queue.expiring = True
+        queue.look_at = queue.engine.now + EXPIRY_SECONDS
 
 
 def _look_for_expired(queue: "NamedQueue") -> None:

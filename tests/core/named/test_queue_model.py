@@ -257,6 +257,24 @@ class Queues(RuleBasedStateMachine):
         assert queue.loose.bytes == sum(ref.message.size() for ref in queue.loose.refs())
 
     @invariant()
+    def every_message_is_somewhere(self) -> None:
+        """What is in memory adds up, as far as nothing is on disk only; whose turn it is is on its way to somebody."""
+        if not hasattr(self, "world"):
+            return
+        queue = self.world.queue()
+        loose = {id(ref) for ref in queue.loose.refs()}
+        for key, line in queue.keys.lines.items():
+            held = queue.holds(line[0].queue, line[0].position) is line[0]
+            assert held or id(line[0]) in loose, f"nobody has the turn of {key}"
+        lanes = queue.all_lanes()
+        if any(lane.is_spilled() or lane.tail is not None for lane in lanes):
+            return
+        held = sum(not ref.revoked for lane in queue.held.values() for ref in lane.values())
+        waiting = sum(queue.holds(ref.queue, ref.position) is None for ref in queue.loose.refs())
+        in_lanes = sum(len(lane.ready) - lane.ready_head for lane in lanes)
+        assert queue.count == held + waiting + queue.keys.parked + in_lanes
+
+    @invariant()
     def of_a_key_one_message_is_out(self) -> None:
         if not hasattr(self, "world"):
             return
@@ -291,6 +309,8 @@ class Queues(RuleBasedStateMachine):
         if not hungry:
             return
         assert not queue.loose.ready, "something loose is ready"
+        bucket = queue.wheel.first_due()
+        assert bucket is None or not bucket.has_waiting(), f"{bucket.spec.name} has something ready"
         for lane in queue.lanes:
             assert lane is None or not lane.has_waiting(), f"{lane.spec.name} has something ready"
 
@@ -323,7 +343,6 @@ class Queues(RuleBasedStateMachine):
     def drain(self, name: str) -> None:
         """Take out whatever is there, for as long as it takes."""
         world = self.world
-        last: dict[tuple[str, int], int] = {}
         for _ in range(2000):
             leases = world.pulled(50, name)
             for lease in leases:
