@@ -12,6 +12,7 @@ from pathlib import Path
 from .server import Server
 
 ROOT = Path(__file__).parents[2]
+MOSQUITTO = ("mosquitto_pub", "mosquitto_sub", "mosquitto_rr")
 
 
 def examples(page: str) -> list[tuple[str, str]]:
@@ -30,23 +31,27 @@ def pattern(expected: str) -> str:
     return ".*?".join(re.escape(part) for part in expected.split("..."))
 
 
-def run_examples(page: str, server: Server, place: Path) -> int:
-    """Run all examples of a page against a broker, in a directory that is made for them; how many there were."""
-    tools = {
-        "curl": f'curl() {{ command curl -sS "${{@//localhost:8080/localhost:{server.http_port}}}"; }}',
-        "mosquitto_pub": f'mosquitto_pub() {{ command mosquitto_pub -p {server.port} "$@"; }}',
-        "mosquitto_sub": f'mosquitto_sub() {{ command mosquitto_sub -p {server.port} "$@"; }}',
-        "mosquitto_rr": f'mosquitto_rr() {{ command mosquitto_rr -p {server.port} "$@"; }}',
-        "mombroker": f'mombroker() {{ "{sys.executable}" -m mombroker "$@"; }}',
-        "python": f'python() {{ "{sys.executable}" "$@"; }}',
-    }
-    script, marks = ["set -u", *tools.values()], []
-    for number, (command, _) in enumerate(examples(page)):
-        marks.append(f"=== {number} ===")
-        script += [f"echo '{marks[-1]}'", command, "echo"]
-    place.mkdir()
-    done = subprocess.run(
-        ["bash", "-c", "\n".join([*script, "wait"])],
+def blocks(page: str, language: str) -> list[str]:
+    """The blocks of a page in this language."""
+    return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
+
+
+def tools(server: Server) -> str:
+    """Shell functions that send the commands of an example to this broker."""
+    port, http = server.port, server.http_port
+    return "\n".join(
+        (
+            f'curl() {{ command curl -sS "${{@//localhost:8080/localhost:{http}}}"; }}',
+            *(f'{tool}() {{ command {tool} -p {port} "$@"; }}' for tool in MOSQUITTO),
+            f'mombroker() {{ "{sys.executable}" -m mombroker "$@"; }}',
+        )
+    )
+
+
+def run_script(script: str, server: Server, place: Path) -> "subprocess.CompletedProcess[str]":
+    """Run a shell script that talks to a broker."""
+    return subprocess.run(
+        ["bash", "-c", f"{tools(server)}\n{script}"],
         cwd=place,
         env={**os.environ, "no_proxy": "*", "MOMBROKER_URL": f"mqtt://127.0.0.1:{server.port}"},
         stdin=subprocess.DEVNULL,
@@ -54,6 +59,16 @@ def run_examples(page: str, server: Server, place: Path) -> int:
         text=True,
         timeout=120,
     )
+
+
+def run_examples(page: str, server: Server, place: Path) -> int:
+    """Run all examples of a page against a broker, in a directory that is made for them; how many there were."""
+    script, marks = ["set -u"], []
+    for number, (command, _) in enumerate(examples(page)):
+        marks.append(f"=== {number} ===")
+        script += [f"echo '{marks[-1]}'", command, "echo"]
+    place.mkdir()
+    done = run_script("\n".join([*script, "wait"]), server, place)
     printed = re.split(r"=== \d+ ===\n", done.stdout)[1:]
     assert len(printed) == len(marks), done.stdout + done.stderr
     for (command, expected), output in zip(examples(page), printed, strict=True):
