@@ -67,6 +67,7 @@ test-interpreted: $(PURE)/.tools $(PURE)/.installed
 
 docs: conformance $(VENV)/.installed
 	$(VENV)/bin/python -m mombroker.wiring.settings_page docs/configuration.md
+	$(VENV)/bin/python tests/structure/native_tables.py
 
 bench-setup: $(VENV)/.tools $(VENV)/.installed $(PURE)/.installed
 	bench/setup.sh

@@ -13,7 +13,8 @@ MQTT 3 has neither Response Topic nor Correlation Data. Topics take their place:
 import argparse
 import json
 
-from paho.mqtt.client import CallbackAPIVersion, Client, MQTTMessage, MQTTv311
+from paho.mqtt.client import Client, MQTTMessage, MQTTv311
+from paho.mqtt.enums import CallbackAPIVersion
 
 
 class Thermometer:

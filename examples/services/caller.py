@@ -23,7 +23,9 @@ class Http:
         headers = {"Authorization": self._login}
         if body:
             headers["Content-Type"] = content_type or "application/octet-stream"
-        return urlopen(Request(self._base + path, body or None, headers, method=method), timeout=60)
+        request = Request(self._base + path, body or None, headers, method=method)
+        response: HTTPResponse = urlopen(request, timeout=60)
+        return response
 
     def send(self, method: str, path: str, body: bytes = b"", content_type: str = "") -> bytes:
         """The body of the response. Raises HTTPError."""

@@ -30,7 +30,7 @@ def thumbnail(image: bytes) -> bytes:
                 for row in range(top, min(top + square, rows))
             ]
             small.append(sum(map(sum, lines)) // sum(map(len, lines)))
-    return b"P5 %d %d 255\n%b" % (-(-columns // square), -(-rows // square), small)
+    return b"P5 %d %d 255\n%b" % (-(-columns // square), -(-rows // square), bytes(small))
 
 
 async def serve(url: str, callers: list[str]) -> None:

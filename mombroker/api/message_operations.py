@@ -170,7 +170,7 @@ class MessageOperations:
             if f"{lane.id:x}" != lane_id:
                 continue
             with contextlib.suppress(ValueError):
-                page = await self._context.read(lane.id, int(position), 1, 1)
+                page = await self._context.read(lane.id, int(position, 16), 1, 1)
                 for record in page.records:
                     found = stored_message(queue, lane, record)
                     if found.id == message_id:

@@ -57,22 +57,29 @@ async def _put(connection: dict[str, Any], payloads: Payloads, name: str, option
 @click.option("-C", "--count", type=click.IntRange(1, 10_000), default=1, help="Messages at the most.")
 @click.option("-W", "--timeout", type=click.FloatRange(0, 300), default=0.0, help="Seconds to wait for the first one.")
 @click.option("--lease", type=click.FloatRange(min=0), default=0.0, help="Seconds to have them for, with --keep.")
-@click.option("--keep", is_flag=True, help="Do not acknowledge: print the lease before each message, for `queue ack`.")
+@click.option(
+    "--keep",
+    "unsettled",
+    is_flag=True,
+    help="Do not acknowledge: print the lease before each message, for `queue ack`.",
+)
 @client_options
-def pull(connection: dict[str, Any], name: str, count: int, timeout: float, lease: float, keep: bool) -> None:
+def pull(connection: dict[str, Any], name: str, count: int, timeout: float, lease: float, unsettled: bool) -> None:
     """Take messages out of the queue NAME and print them. Fails if there is none."""
-    run(_pull(connection, name, count, timeout, lease, keep))
+    run(_pull(connection, name, count, timeout, lease, unsettled))
 
 
-async def _pull(connection: dict[str, Any], name: str, count: int, timeout: float, lease: float, keep: bool) -> None:
+async def _pull(
+    connection: dict[str, Any], name: str, count: int, timeout: float, lease: float, unsettled: bool
+) -> None:
     async with client(connection) as mom:
         queue = mom.queue(name)
         messages = await queue.pull(count, wait=timeout, lease=lease)
         if not messages:
             raise click.ClickException(f"there is no message in the queue {name}")
         for message in messages:
-            show_payload((f"{message.content.lease} ".encode() if keep else b"") + message.payload)
-        if not keep:
+            show_payload((f"{message.content.lease} ".encode() if unsettled else b"") + message.payload)
+        if not unsettled:
             await queue.ack(messages)
 
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 from ..processes.server import TIMEOUT, environment
-from .program import EXAMPLES
+from .example import EXAMPLES
 
 
 def test_the_suite_of_the_example_passes(tmp_path):

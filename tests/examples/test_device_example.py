@@ -3,15 +3,15 @@
 import httpx
 import pytest
 
-from .program import Program
+from .example import example
 
 
 def test_a_device_without_mqtt_5_answers_over_http_and_asks_a_python_service(new_server):
     pytest.importorskip("paho.mqtt")
     server = new_server(http="127.0.0.1:0").start()
-    with Program("device/clock.py", "--url", f"mqtt://127.0.0.1:{server.port}") as clock:
+    with example("device/clock.py", "--url", f"mqtt://127.0.0.1:{server.port}") as clock:
         clock.wait_for("serving clock")
-        with Program("device/device.py", "--port", str(server.port)) as device:
+        with example("device/device.py", "--port", str(server.port)) as device:
             assert device.wait_for("the time is")[0].endswith("+00:00")
             device.wait_for("thermometer-7 answers")
             with httpx.Client(base_url=f"http://127.0.0.1:{server.http_port}", trust_env=False) as http:
@@ -31,6 +31,6 @@ def test_a_device_without_mqtt_5_answers_over_http_and_asks_a_python_service(new
 def test_a_device_that_asks_a_service_which_is_not_there_is_told_so(new_server):
     pytest.importorskip("paho.mqtt")
     server = new_server().start()
-    with Program("device/device.py", "--port", str(server.port)) as device:
+    with example("device/device.py", "--port", str(server.port)) as device:
         assert "no-such-service" in device.wait_for("no time:")[0]
         device.interrupt()

@@ -1,7 +1,7 @@
 """examples/services: two services, users, and a caller that knows nothing but HTTP."""
 
 from ..processes.server import mombroker
-from .program import EXAMPLES, Program
+from .example import EXAMPLES, example
 
 SETTINGS = (EXAMPLES / "services" / "broker.toml").read_text()
 
@@ -13,9 +13,9 @@ def test_the_caller_asks_at_once_and_later_and_has_a_queue_of_its_own(new_server
         added = ("user", "add", name, "--password-stdin", "--data", str(server.data))
         assert mombroker(*added, cwd=tmp_path, given="secret\n").returncode == 0
     url = f"mqtt://services:secret@127.0.0.1:{server.port}"
-    with Program("services/services.py", "--url", url, "--caller", "ann") as services:
+    with example("services/services.py", "--url", url, "--caller", "ann") as services:
         services.wait_for("serving thumbs and words")
-        with Program("services/caller.py", "--http", f"http://127.0.0.1:{server.http_port}") as caller:
+        with example("services/caller.py", "--http", f"http://127.0.0.1:{server.http_port}") as caller:
             lines = caller.end()
         assert lines == [
             'words: {"the": 3, "and": 2, "quick": 1}',

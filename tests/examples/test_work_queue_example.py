@@ -1,7 +1,7 @@
 """examples/work-queue: letters that cannot be sent are tried again, become dead letters, and are sent at last."""
 
 from ..processes.server import mombroker
-from .program import Program
+from .example import example
 
 DEAD = ["bob@example.invalid", "dan@example.invalid"]
 
@@ -16,9 +16,9 @@ def test_what_fails_three_times_is_a_dead_letter_until_it_is_sent_back(new_serve
         return done.stdout
 
     for _ in range(2):  # the second time everything is recognised
-        with Program("work-queue/producer.py", *url) as producer:
+        with example("work-queue/producer.py", *url) as producer:
             assert producer.end() == ["4 letters are in the queue, and on disk"]
-    with Program("work-queue/worker.py", *url, "--name", "one") as worker:
+    with example("work-queue/worker.py", *url, "--name", "one") as worker:
         assert len(worker.wait_for("one sent a letter to", 2)) == 2
         for attempt in (1, 2, 3):
             worker.wait_for(f"attempt {attempt}: no such host", 2)
@@ -28,7 +28,7 @@ def test_what_fails_three_times_is_a_dead_letter_until_it_is_sent_back(new_serve
     url = ("--url", f"mqtt://127.0.0.1:{server.port}")
     dead = queue("peek", "letters.dead")
     assert all(address in dead for address in DEAD)
-    with Program("work-queue/worker.py", *url, "--name", "two", "--repaired") as worker:
+    with example("work-queue/worker.py", *url, "--name", "two", "--repaired") as worker:
         worker.wait_for("two works")
         assert queue("redrive", "letters.dead") == "2 messages moved\n"
         assert sorted(worker.wait_for("two sent a letter to", 2)) == [f"two sent a letter to {one}" for one in DEAD]

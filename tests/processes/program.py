@@ -1,23 +1,21 @@
-"""A program of the examples, run as its reader would run it."""
+"""A Python program that is run as its reader would run it, and watched through what it prints."""
 
 import signal
 import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 from types import TracebackType
 
-from ..processes.server import TIMEOUT, environment
-
-EXAMPLES = Path(__file__).parents[2] / "examples"
+from .server import TIMEOUT, environment
 
 
 class Program:
-    """A Python program that runs; ``lines`` is what it has printed, errors included."""
+    """A Python program that runs, with the arguments of ``python``. ``lines`` is what it has printed, errors
+    included."""
 
-    def __init__(self, path: str, *arguments: str) -> None:
-        command = [sys.executable, str(EXAMPLES / path), *arguments]
+    def __init__(self, *arguments: str) -> None:
+        command = [sys.executable, *arguments]
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
