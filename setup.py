@@ -21,6 +21,7 @@ COMPILED = (
     "mombroker/model/unit.py",
     "mombroker/wiring/runtime.py",
     "mombroker/listeners/tcp.py",
+    "mombroker/client/protocol/*.py",
 )
 INTERPRETED: set[str] = set()
 """Paths that the patterns above match and that are better left alone, each with the reason why."""

@@ -37,6 +37,7 @@ class Dispatch:
 
     def __init__(self, hold_unclaimed: bool = False) -> None:
         self._sinks: dict[int, Sink] = {}
+        self._filters: dict[int, tuple[str, ...]] = {}
         self._replies: dict[str, ReplySink] = {}
         self._last = 0
         self._hold = hold_unclaimed
@@ -46,10 +47,11 @@ class Dispatch:
         """Register a sink; its subscription identifier."""
         self._last += 1
         self._sinks[self._last] = sink
+        filters = self._filters[self._last] = tuple([_plain(filter) for filter in sink.filters])
         waiting = self._unclaimed
         self._unclaimed = deque(maxlen=UNCLAIMED_MAXIMUM)
         for message, publish in waiting:
-            if wants(sink, message.topic):
+            if wants(filters, message.topic):
                 sink.received(message)
             else:
                 self._unclaimed.append((message, publish))
@@ -58,6 +60,7 @@ class Dispatch:
     def remove(self, identifier: int) -> None:
         """Forget a sink."""
         self._sinks.pop(identifier, None)
+        self._filters.pop(identifier, None)
 
     def add_replies(self, topic: str, sink: ReplySink) -> None:
         """Hand everything that comes to this very topic to ``sink``."""
@@ -89,12 +92,15 @@ class Dispatch:
             found = [self._sinks[number] for number in properties.subscription_ids if number in self._sinks]
             if found:
                 return found
-        return [sink for sink in self._sinks.values() if wants(sink, message.topic)]
+        return [sink for number, sink in self._sinks.items() if wants(self._filters[number], message.topic)]
 
 
-def wants(sink: Sink, topic: str) -> bool:
-    """Whether one of a sink's filters matches."""
-    return any(matches(_plain(filter), topic) for filter in sink.filters)
+def wants(filters: tuple[str, ...], topic: str) -> bool:
+    """Whether one of these filters matches."""
+    for filter in filters:
+        if matches(filter, topic):
+            return True
+    return False
 
 
 def _plain(filter: str) -> str:

@@ -35,14 +35,18 @@ _log = logging.getLogger("mombroker.client")
 
 
 class ServiceRequest:
-    """A request as a handler gets it. ``deadline`` is Unix seconds, 0.0 where the broker gave none."""
+    """A request as a handler gets it."""
 
-    __slots__ = ("service", "message", "deadline")
+    __slots__ = ("service", "message")
 
     def __init__(self, service: str, message: Message) -> None:
         self.service = service
         self.message = message
-        self.deadline = _seconds(message.properties.get("mom-deadline", ""))
+
+    @property
+    def deadline(self) -> float:
+        """When the caller stops waiting, Unix seconds; 0.0 where the broker gave no time."""
+        return _seconds(self.message.properties.get("mom-deadline", ""))
 
     @property
     def id(self) -> str:
@@ -72,7 +76,8 @@ class ServiceRequest:
     @property
     def remaining(self) -> float:
         """Seconds until the caller stops waiting; negative when that is past."""
-        return self.deadline - time.time() if self.deadline else float("inf")
+        deadline = self.deadline
+        return deadline - time.time() if deadline else float("inf")
 
     def __repr__(self) -> str:
         return f"ServiceRequest(service={self.service!r}, id={self.id!r}, {len(self.payload)} bytes)"

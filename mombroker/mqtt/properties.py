@@ -329,6 +329,21 @@ def forwarded_block(properties: Properties | None) -> bytes:
     return b"".join(parts)
 
 
+def response_block(response_topic: str | None, correlation_data: bytes | None) -> bytes:
+    """The same as :func:`property_block` makes of these two alone, which every request and reply has."""
+    block = b""
+    if response_topic is not None:
+        block = b"\x08" + encode_text(response_topic, "response topic")
+    if correlation_data is not None:
+        block += b"\x09" + encode_binary(correlation_data, "correlation data")
+    return block
+
+
+def user_property(name: str, value: str) -> bytes:
+    """One user property, to be put behind a block."""
+    return b"\x26" + encode_text(name, "name of a user property") + encode_text(value, "value of a user property")
+
+
 def _append_property(parts: list[bytes], identifier: int, kind: int, name: str, value: Any) -> None:
     if value is None:
         return

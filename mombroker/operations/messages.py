@@ -12,7 +12,7 @@ Properties = Annotated[
 ]
 
 
-class OutMessage(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class OutMessage(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """A message to be put into a queue."""
 
     payload: Annotated[bytes, Meta(description="The content; in JSON, base64.")] = b""
@@ -83,7 +83,7 @@ class Pull(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = 0.0
 
 
-class Death(Struct, frozen=True, kw_only=True):
+class Death(Struct, frozen=True, kw_only=True, gc=False):
     """Why a message became a dead letter: ``reason`` is ``max-deliveries``, ``expired``, ``overflow`` or what the
     consumer said."""
 
@@ -93,7 +93,7 @@ class Death(Struct, frozen=True, kw_only=True):
     deliveries: int
 
 
-class InMessage(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class InMessage(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A message as a consumer gets it. ``lease`` is empty where it was only looked at. In JSON, a payload that is
     UTF-8 comes as ``text``, any other as ``payload`` in base64."""
 

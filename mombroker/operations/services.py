@@ -88,7 +88,7 @@ class Ticket(Struct, frozen=True, kw_only=True):
     id: str
 
 
-class Part(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Part(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One part of a reply."""
 
     payload: bytes = b""
@@ -143,7 +143,7 @@ class NextRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     linger: Annotated[float, Meta(ge=0, le=300)] = 10.0
 
 
-class Task(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Task(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A request as a worker gets it; ``id`` is for the reply, ``deadline`` is Unix seconds."""
 
     id: str

@@ -27,6 +27,8 @@ from mombroker.mqtt.encoder import (
     publish_frame,
     varint,
 )
+from mombroker.mqtt.packet_types import PUBLISH
+from mombroker.mqtt.properties import property_block, response_block, user_property
 
 from .packet_cases import VALID, block, expand, four, packet, props, text, two
 
@@ -211,3 +213,12 @@ def test_a_will_and_a_publish_built_by_hand_know_what_is_passed_on():
 def test_no_properties_and_empty_ones_are_the_same_on_the_wire():
     assert encode(Publish.create("a", b"", properties=Properties()), 5) == packet(0x30, text("a"), 0)
     assert encode(Subscribe(1, [SubscribeFilter("a")], Properties()), 5) == packet(0x82, two(1), 0, text("a"), 0)
+
+
+def test_the_short_ways_to_a_block_write_what_the_long_one_does():
+    properties = Properties()
+    properties.response_topic, properties.correlation_data = "räply/1", b"\x00\x01"
+    properties.user = [("mom-deadline", "12.5")]
+    short = response_block("räply/1", b"\x00\x01") + user_property("mom-deadline", "12.5")
+    assert short == property_block(properties, PUBLISH)
+    assert response_block(None, None) == b""

@@ -37,7 +37,8 @@ def test_the_build_under_test_is_the_expected_one():
 def test_a_build_is_compiled_as_a_whole_or_not_at_all():
     root = Path(mombroker.__path__[0])
     hot = [
-        *(root / "core").glob("*.py"),
+        *(root / "core").rglob("*.py"),
+        *(root / "client/protocol").glob("*.py"),
         *(root / "mqtt").glob("*.py"),
         root / "model/message.py",
         root / "model/unit.py",

@@ -42,10 +42,10 @@ def queue_right(connection: Connection, action: str, queue: "NamedQueue") -> int
 
 def service_right(connection: Connection, action: str, name: str) -> int:
     """The same for a service, which need not be there yet. Raises :class:`Problem` for what is no name."""
-    check_name(name)
     service = connection.engine.requests.services.get(name)
     queue = service.queue if service is not None else None
     if queue is None:
+        check_name(name)
         action = CONFIGURE
     return _right(connection, action, queue, name, service_resource(name))
 

@@ -11,7 +11,7 @@ from mombroker.model.message import Message
 from mombroker.model.queues import SERVICE_PREFIX
 from mombroker.mqtt.packet_types import V5
 from mombroker.mqtt.packets import Publish
-from mombroker.mqtt.properties import Properties, forwarded_block
+from mombroker.mqtt.properties import Properties, forwarded_block, response_block, user_property
 from mombroker.operations.problems import BAD_REQUEST, NO_SUCH_REQUEST, SERVICE_FAILED, Problem
 
 if TYPE_CHECKING:
@@ -33,11 +33,10 @@ class TopicCaller(Caller):
 
     def answered(self, payload: bytes, properties: bytes, more: bool) -> None:
         """Publish a part of the reply."""
-        told = Properties()
-        told.correlation_data = self.correlation
+        block = response_block(None, self.correlation)
         if more:
-            told.user.append(("mom-more", "1"))
-        self._publish(payload, forwarded_block(told) + properties)
+            block += user_property("mom-more", "1")
+        self._publish(payload, block + properties)
 
     def failed(self, code: str, detail: str, worker_code: str) -> None:
         """Publish that there will be none."""
@@ -156,12 +155,14 @@ def _reply(engine: "Engine", session: Session, packet: Publish, levels: list[str
         engine.requests.fail(pending, SERVICE_FAILED, detail, code)
         return True
     properties = packet.properties
-    passed_on = Properties()
+    block = b""
     if properties is not None:
+        passed_on = Properties()
         passed_on.payload_format = properties.payload_format
         passed_on.content_type = properties.content_type
         passed_on.user = properties.user
-    engine.requests.reply(pending, packet.payload(), forwarded_block(passed_on), len(levels) == 4)
+        block = forwarded_block(passed_on)
+    engine.requests.reply(pending, packet.payload(), block, len(levels) == 4)
     return True
 
 

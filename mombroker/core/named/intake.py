@@ -150,6 +150,7 @@ def put(queue: "NamedQueue", message: Message, meta: Meta, after: int) -> str:
     position = lane.next_position
     ref = lane.append(queue.engine.barrier, message, message.qos, message.retain, meta.encode(), after)
     if ref is not None:
+        ref.meta = meta
         lane.push(ref)
     return meta.id or f"{lane.id:x}-{position:x}"
 

@@ -1,6 +1,7 @@
 """Leases: a message that a consumer of the native API has, until it settles it or its time is over."""
 
 import heapq
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from mombroker.core.queue import Ref
@@ -42,14 +43,16 @@ class Lease:
 
 
 class Leases:
-    """The leases of one queue. Deadlines that were moved, or are of no interest any more, stay in the heap until their
+    """The leases of one queue. Those that end no sooner than the one before them wait in a line, as nearly all do; only
+    the others need the heap. Deadlines that were moved, or are of no interest any more, stay where they are until their
     time, or until they are more than those that are of interest."""
 
-    __slots__ = ("by_token", "_by_key", "_deadlines", "_count")
+    __slots__ = ("by_token", "_by_key", "_line", "_deadlines", "_count")
 
     def __init__(self) -> None:
         self.by_token: dict[str, Lease] = {}
         self._by_key: dict[str, int] = {}
+        self._line: deque[tuple[float, int, Lease]] = deque()
         self._deadlines: list[tuple[float, int, Lease]] = []
         self._count: int = 0
 
@@ -65,13 +68,17 @@ class Leases:
         self._watch(lease)
 
     def _watch(self, lease: Lease) -> None:
-        if len(self._deadlines) > 2 * len(self.by_token) + SPARE_DEADLINES:
-            self._deadlines = [
-                entry for entry in self._deadlines if not entry[2].ended and entry[2].deadline == entry[0]
-            ]
+        if len(self._line) + len(self._deadlines) > 2 * len(self.by_token) + SPARE_DEADLINES:
+            self._line = deque([entry for entry in self._line if _counts(entry)])
+            self._deadlines = [entry for entry in self._deadlines if _counts(entry)]
             heapq.heapify(self._deadlines)
         self._count += 1
-        heapq.heappush(self._deadlines, (lease.deadline, self._count, lease))
+        entry = (lease.deadline, self._count, lease)
+        line = self._line
+        if not line or line[len(line) - 1][0] <= lease.deadline:
+            line.append(entry)
+        else:
+            heapq.heappush(self._deadlines, entry)
 
     def end(self, lease: Lease) -> None:
         """A lease is over."""
@@ -86,9 +93,14 @@ class Leases:
 
     def next_deadline(self) -> float:
         """When a lease may run out; 0.0 if there is none."""
+        line = self._line
+        while line and not _counts(line[0]):
+            line.popleft()
         deadlines = self._deadlines
-        while deadlines and (deadlines[0][2].ended or deadlines[0][2].deadline != deadlines[0][0]):
+        while deadlines and not _counts(deadlines[0]):
             heapq.heappop(deadlines)
+        if line and (not deadlines or line[0][0] <= deadlines[0][0]):
+            return line[0][0]
         return deadlines[0][0] if deadlines else 0.0
 
     def take_run_out(self, now: float) -> Lease | None:
@@ -96,6 +108,8 @@ class Leases:
         deadline = self.next_deadline()
         if deadline == 0.0 or deadline > now:
             return None
+        if self._line and self._line[0][0] == deadline:
+            return self._line.popleft()[2]
         return heapq.heappop(self._deadlines)[2]
 
     def has(self, key: str) -> bool:
@@ -107,3 +121,9 @@ class Leases:
         if key not in self._by_key:
             return []
         return [lease for lease in self.by_token.values() if lease.key == key]
+
+
+def _counts(entry: tuple[float, int, Lease]) -> bool:
+    """Whether this is still when the lease runs out."""
+    lease = entry[2]
+    return not lease.ended and lease.deadline == entry[0]

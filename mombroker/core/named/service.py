@@ -17,8 +17,8 @@ from mombroker.core.queue import Ref
 from mombroker.core.session import Session
 from mombroker.model.message import Message
 from mombroker.model.queues import SERVICE_PREFIX, SERVICE_QUEUE_PREFIX
-from mombroker.mqtt.packet_types import PUBLISH, V5
-from mombroker.mqtt.properties import Properties, property_block
+from mombroker.mqtt.packet_types import V5
+from mombroker.mqtt.properties import response_block, user_property
 from mombroker.operations.problems import DEADLINE_PASSED, OVERLOADED, SERVICE_FAILED
 
 if TYPE_CHECKING:
@@ -124,11 +124,9 @@ class SessionWorker(Worker):
         message = ref.message
         properties = b""
         if connection.version == V5:
-            told = Properties()
-            told.response_topic = f"{SERVICE_PREFIX}{self.service.name}/reply/{pending.id}"
-            told.correlation_data = pending.id.encode()
-            told.user.append(("mom-deadline", f"{pending.deadline:.3f}"))
-            properties = property_block(told, PUBLISH) + message.properties
+            reply_topic = f"{SERVICE_PREFIX}{self.service.name}/reply/{pending.id}"
+            deadline = user_property("mom-deadline", f"{pending.deadline:.3f}")
+            properties = response_block(reply_topic, pending.id.encode()) + deadline + message.properties
         request = Message(topic, message.payload, 0, False, properties, engine.now)
         send_qos0(self.session, connection, request, False, b"", engine.now)
 

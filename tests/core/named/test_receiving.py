@@ -289,7 +289,18 @@ def test_leases_that_have_ended_do_not_fill_the_memory() -> None:
     for _ in range(30):
         world.put_many(["x"] * 200)
         world.drain()
-    assert len(queue.leases._deadlines) < 4000
+    assert len(queue.leases._line) + len(queue.leases._deadlines) < 4000
+
+
+def test_leases_run_out_by_their_deadlines_whatever_the_order_they_began_in() -> None:
+    world = NativeWorld()
+    world.create(lease=30.0)
+    world.put_many(["a", "b", "c"])
+    for seconds in (20.0, 5.0, 10.0):
+        world.pulled(1, lease=seconds)
+    for wait, back in ((6.0, "b"), (5.0, "c"), (10.0, "a")):
+        world.advance(wait)
+        assert texts(world.pulled(5)) == [back]
 
 
 def test_put_back_is_quick_for_thousands_of_messages_at_once() -> None:
