@@ -305,7 +305,9 @@ def encode_properties(properties: Properties | None, packet: int) -> bytes:
 
 def user_property(name: str, value: str) -> bytes:
     """One user property, as it stands in a block."""
-    return _USER_PROPERTY + encode_text(name, "user property") + encode_text(value, "user property")
+    return (
+        _USER_PROPERTY + encode_text(name, "name of a user property") + encode_text(value, "value of a user property")
+    )
 
 
 def property_block(properties: Properties | None, packet: int) -> bytes:
@@ -337,11 +339,6 @@ def response_block(response_topic: str | None, correlation_data: bytes | None) -
     if correlation_data is not None:
         block += b"\x09" + encode_binary(correlation_data, "correlation data")
     return block
-
-
-def user_property(name: str, value: str) -> bytes:
-    """One user property, to be put behind a block."""
-    return b"\x26" + encode_text(name, "name of a user property") + encode_text(value, "value of a user property")
 
 
 def _append_property(parts: list[bytes], identifier: int, kind: int, name: str, value: Any) -> None:
