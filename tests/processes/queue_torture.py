@@ -64,8 +64,8 @@ class Books:
                 self.faults.append(f"the reply to {state.id} was {before}, and is {text}")
 
     def waiting(self) -> int:
-        """Messages that have to be in a queue."""
-        return len(self.accepted - self.acknowledged)
+        """Messages that have to be in a queue for certain."""
+        return len(self.accepted - self.acknowledged - self.perhaps)
 
     def open_requests(self) -> int:
         """Requests whose replies nobody has seen."""

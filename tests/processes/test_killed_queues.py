@@ -46,7 +46,7 @@ class Torture:
                 await mom.queue(QUEUE).create(max_deliveries=8, dead_letter=DEAD, dedup_window=3600)
             cast.begin()
             for _ in range(KILLS):
-                await cast.unless_failed(cast.place.more(self.random.randint(20, 120)))
+                await cast.unless_failed(cast.place.more(self.random.randint(30, 250)))
                 await asyncio.sleep(self.random.random() * 0.02)
                 await self._kill()
                 await self._start()

@@ -59,7 +59,7 @@ schema = _schema()
 
 @schema.parametrize()
 @hypothesis.settings(
-    max_examples=15, derandomize=True, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck)
+    max_examples=10, derandomize=True, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck)
 )
 def test_what_a_broker_does_is_what_the_document_says(case, broker):
     base = f"http://127.0.0.1:{broker.broker.http_port}"
