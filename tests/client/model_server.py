@@ -209,7 +209,7 @@ class ServerSide:
             self.send(Ack(PUBCOMP, ack.packet_id, 0 if known else 0x92))
             return
         outgoing = self.session.outgoing.get(ack.packet_id)
-        # A release that was sent again, after a PUBREC that came again, is answered once more; the client says so (0x92).
+        # A release sent again, after a PUBREC that came again, is answered once more: the client says so (0x92).
         repeated = ack.type == PUBREC or ack.type == PUBCOMP and ack.reason == 0x92
         assert outgoing is not None or repeated, f"{ack} is for nothing"
         if ack.type == PUBREC and ack.reason < 0x80:
