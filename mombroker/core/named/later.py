@@ -53,6 +53,10 @@ class Kept(Caller):
             self.parts = 0
             self.put()
 
+    def can_begin_anew(self) -> bool:
+        """Yes: nobody is told of parts before the end."""
+        return True
+
     def answered(self, payload: bytes, properties: bytes, more: bool) -> None:
         """Keep a part."""
         unit = self.requests.engine.barrier.unit

@@ -195,6 +195,7 @@ class Requests:
 
     def reply(self, pending: Pending, payload: bytes, properties: bytes, more: bool) -> None:
         """A worker has a part of the reply."""
+        pending.begun = True
         if not more:
             self._close(pending)
         pending.caller.answered(payload, properties, more)

@@ -51,11 +51,16 @@ class Caller:
     def taken(self) -> None:
         """A worker has the request."""
 
+    def can_begin_anew(self) -> bool:
+        """Whether parts that it has been told of can be taken back, when another worker begins."""
+        return False
+
 
 class Pending:
-    """A request that has not ended. ``deadline`` is Unix seconds; ``username`` is the caller's."""
+    """A request that has not ended. ``deadline`` is Unix seconds; ``username`` is the caller's; ``begun`` tells whether
+    parts of the reply have come."""
 
-    __slots__ = ("id", "service", "caller", "username", "deadline", "state", "ref", "worker")
+    __slots__ = ("id", "service", "caller", "username", "deadline", "state", "ref", "worker", "begun")
 
     def __init__(self, id: str, service: "Service", caller: Caller, username: str | None, deadline: float) -> None:
         self.id: str = id
@@ -63,6 +68,7 @@ class Pending:
         self.caller: Caller = caller
         self.username: str | None = username
         self.deadline: float = deadline
+        self.begun: bool = False
         self.state: str = WAITING
         self.ref: Ref | None = None
         self.worker: Worker | None = None
@@ -196,10 +202,14 @@ class Service:
                 self.worker_gone(consumer)
 
     def worker_gone(self, worker: Worker) -> None:
-        """What a worker had is for another one."""
+        """What a worker had is for another one; but half a reply cannot be gone on with by somebody else."""
         running = worker.running
         worker.running = {}
         for pending in running.values():
+            if pending.begun and not pending.caller.can_begin_anew():
+                detail = f"the worker of {self.name} went away in the middle of its reply"
+                self.requests.fail(pending, SERVICE_FAILED, detail, "")
+                continue
             ref = pending.ref
             pending.state = WAITING
             pending.ref = None

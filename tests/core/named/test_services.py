@@ -404,3 +404,16 @@ def test_many_requests_spill_and_come_back_in_order() -> None:
     for pending in works.requests:
         world.reply(pending, "x")
     assert all(caller.done for caller in callers)
+
+
+def test_half_a_reply_is_not_gone_on_with_by_another_worker() -> None:
+    world = NativeWorld()
+    first, asks = worker(world, "w1"), asker(world)
+    ask(asks, "question")
+    second = worker(world, "w2")
+    first.publish(f"$service/s/reply/{request_of(first)}/more", "first half", qos=1)
+    first.cut()
+    assert asks.got[0].payload == b"first half" and users(asks.got[0]) == {"mom-more": "1"}
+    assert users(asks.got[1]) == {"mom-error": "service-failed"}
+    assert second.got == [] and len(asks.got) == 2
+    assert world.engine.requests.services["s"].queue.count == 0
