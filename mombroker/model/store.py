@@ -10,11 +10,12 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
 
+from msgspec import Struct
+
 from mombroker.model.unit import Unit
 
 
-@dataclass(frozen=True)
-class StoredRecord:
+class StoredRecord(Struct, frozen=True, gc=False):
     """One record of a queue as read back: its position, its head, and its message body."""
 
     position: int

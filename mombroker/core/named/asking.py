@@ -98,20 +98,29 @@ def _ask(engine: "Engine", connection: Connection, session: Session, packet: Pub
         )
     seconds = USUAL_TIMEOUT if properties.message_expiry is None else float(properties.message_expiry)
     patient = False
-    passed_on = Properties()
-    passed_on.payload_format = properties.payload_format
-    passed_on.content_type = properties.content_type
+    user: list[tuple[str, str]] = []
     for key, value in properties.user:
         if key == "mom-timeout":
             seconds = _seconds(value)
         elif key == "mom-patient":
             patient = value != "0"
         else:
-            passed_on.user.append((key, value))
+            user.append((key, value))
     qos = 1 if packet.qos else 0
-    message = Message(SERVICE_PREFIX + name, packet.payload(), 1, False, forwarded_block(passed_on), engine.now)
+    message = Message(SERVICE_PREFIX + name, packet.payload(), 1, False, _end_to_end(properties, user), engine.now)
     caller = TopicCaller(engine, properties.response_topic, properties.correlation_data, qos)
     _begin(engine, session, name, message, caller, min(max(seconds, 0.001), LONGEST_TIMEOUT), patient)
+
+
+def _end_to_end(properties: Properties, user: list[tuple[str, str]]) -> bytes:
+    """The block of what goes all the way, to the worker or back to the caller: mostly nothing."""
+    if properties.payload_format is None and properties.content_type is None and not user:
+        return b""
+    passed_on = Properties()
+    passed_on.payload_format = properties.payload_format
+    passed_on.content_type = properties.content_type
+    passed_on.user = user
+    return forwarded_block(passed_on)
 
 
 def _seconds(value: str) -> float:
@@ -155,13 +164,7 @@ def _reply(engine: "Engine", session: Session, packet: Publish, levels: list[str
         engine.requests.fail(pending, SERVICE_FAILED, detail, code)
         return True
     properties = packet.properties
-    block = b""
-    if properties is not None:
-        passed_on = Properties()
-        passed_on.payload_format = properties.payload_format
-        passed_on.content_type = properties.content_type
-        passed_on.user = properties.user
-        block = forwarded_block(passed_on)
+    block = b"" if properties is None else _end_to_end(properties, properties.user)
     engine.requests.reply(pending, packet.payload(), block, len(levels) == 4)
     return True
 
