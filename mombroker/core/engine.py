@@ -13,6 +13,7 @@ from mombroker.core.connection import CLOSED, OPEN, Connection
 from mombroker.core.limits import Limits
 from mombroker.core.named.registry import NamedQueues
 from mombroker.core.named.requests import Requests
+from mombroker.core.policies import PolicyAsked
 from mombroker.core.ports import Hooks, Outside, Transport
 from mombroker.core.publishing import Run, retained_due
 from mombroker.core.queue import NO_MESSAGE, PAGE_BYTES, PAGE_RECORDS, Consumer, Queue, Ref
@@ -41,26 +42,12 @@ from mombroker.core.timers import (
 from mombroker.hooks.events import Event, MessageDropped, QueueCreated, QueueDeleted
 from mombroker.model.errors import StoreFull
 from mombroker.model.message import Message, message_from_body
-from mombroker.model.queues import SESSION_PREFIX, Overflow, QueuePolicy, QueueSpec
+from mombroker.model.queues import SESSION_PREFIX, Overflow, QueueSpec
 from mombroker.model.reasons import SERVER_SHUTTING_DOWN, UNSPECIFIED_ERROR
 from mombroker.model.store import Page, Store
 from mombroker.model.unit import TABLE_QUEUE, TABLE_TALLY
 
 DROP_LOG_SECONDS: Final = 1.0
-
-
-class PolicyAsked:
-    """The question for a queue's policy that a hook answers later."""
-
-    def __init__(self, engine: "Engine") -> None:
-        self.engine: Engine = engine
-        self.queue: Queue | None = None
-
-    def answer(self, policy: QueuePolicy) -> None:
-        """Hold the queue to this policy from now on."""
-        if self.queue is not None:
-            self.queue.policy = policy
-            self.engine.router.forget()
 
 
 class Engine:
