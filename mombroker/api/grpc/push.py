@@ -24,6 +24,9 @@ from mombroker.operations.services import SendReply, ServiceName, Tasks
 BATCH_BYTES: Final = 1024 * 1024
 """Contents that go out in one message, if they are more than one: most clients take no message above 4 MiB."""
 
+FINISH_SECONDS: Final = 1.0
+"""How long a message that is being written when its stream ends may take to leave."""
+
 Credit = Annotated[int, Meta(ge=1, le=65_535)]
 
 
@@ -137,11 +140,15 @@ class Pushed:
         self._collected: list[Any] = []
         self._arrived = asyncio.Event()
         self._writing = asyncio.Lock()
+        self._under_way: asyncio.Future[None] | None = None
         self._unanswered: set[str] = set()
 
     async def run(self, requests: AsyncIterator[bytes]) -> None:
         """Collect, deliver and settle, until the stream or the client is at its end."""
-        await first_to_end(self._collect(), self._deliver(), Pipeline(self._begin, self._write).run(requests))
+        try:
+            await first_to_end(self._collect(), self._deliver(), Pipeline(self._begin, self._write).run(requests))
+        finally:
+            await self._finish_writing()
 
     async def _collect(self) -> None:
         async for items in self._stream:
@@ -161,9 +168,19 @@ class Pushed:
                 await self._write(self._response(0, kind.items, kind.items_writer.fields(kind.batch(portion))))
 
     async def _write(self, data: bytes) -> None:
-        # gRPC takes one message at a time, and when the client's window is open for it.
+        # gRPC takes one message at a time, and when the client's window is open for it. One that it has taken cannot be
+        # taken back: whoever gives up waiting for it leaves it under way.
         async with self._writing:
-            await self._context.write(data)
+            self._under_way = asyncio.ensure_future(self._context.write(data))
+            await asyncio.shield(self._under_way)
+
+    async def _finish_writing(self) -> None:
+        """Let a message that is under way arrive before the status follows, if the client reads it soon."""
+        writing = self._under_way
+        if writing is not None and not writing.done():
+            await asyncio.wait({writing}, timeout=FINISH_SECONDS)
+        if writing is not None and not writing.cancel() and not writing.cancelled():
+            writing.exception()  # told to whoever waited for it, if anybody still did
 
     def _begin(self, data: bytes) -> Step | None:
         self._calls.check_size(data)
