@@ -22,6 +22,14 @@ from bench.scenarios import EVERY, Scenario
 
 RESULTS = HOME / "results"
 
+NOT_IN_A_HURRY = ("mombroker-fsync-interpreted", "mombroker-interval", "nats-sync-always", "aedes", "amqtt")
+"""Brokers that a quick run leaves out, unless they are named."""
+
+FOR_ANOTHER_TIME = ("qos0-1k", "qos1-1k", "qos2-1k", "qos2-64k", "fanout-1000", "loop-5000", "latency-half")
+"""Scenarios that a quick run leaves out, unless they are named."""
+
+QUICK_HELP = "short streams, one repetition, fewer and smaller scenarios, fewer brokers: to see that it works"
+
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
@@ -30,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     add("--scenario", action="append", metavar="ID", help="only these; a part of the id will do; may be repeated")
     add("--broker", action="append", metavar="ID", help="only these; ids that begin like this; may be repeated")
     add("--list", action="store_true", help="show scenarios and brokers, and what is missing")
-    add("--quick", action="store_true", help="short streams, one repetition, smaller crowds: to see that it works")
+    add("--quick", action="store_true", help=QUICK_HELP)
     add("--seconds", type=_positive, help=f"how long each stream lasts (default {SECONDS}; quick {QUICK_SECONDS})")
     add("--repeat", type=_count, help=f"repetitions (default {REPETITIONS}; quick {QUICK_REPETITIONS})")
     add("--json", type=Path, metavar="FILE", help="where the results go (default: bench/results/run-TIME.json)")
@@ -66,8 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.report_only:
         return _report_only(given, console)
     places = _places(given)
-    brokers = [broker for broker in every(places) if _fits(broker.id, given.broker, beginning=True)]
-    scenarios = [scenario for scenario in EVERY if _fits(scenario.id, given.scenario, beginning=False)]
+    brokers = [broker for broker in every(places) if _is_wanted(broker.id, given)]
+    scenarios = [scenario for scenario in EVERY if _is_asked_for(scenario.id, given)]
     if not brokers or not scenarios:
         print("bench: no such broker or scenario; --list shows them", file=sys.stderr)
         return 2
@@ -82,6 +90,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     result = _measure(console, places, brokers, scenarios, options)
     _report(result, given, console)
     return 0 if any(item.values for item in result.measurements) else 1
+
+
+def _is_wanted(id: str, given: argparse.Namespace) -> bool:
+    """Whether a broker takes part: those that are named, or all; a quick run has no time for some of them."""
+    if given.broker is None:
+        return not (given.quick and id in NOT_IN_A_HURRY)
+    return _fits(id, given.broker, beginning=True)
+
+
+def _is_asked_for(id: str, given: argparse.Namespace) -> bool:
+    """Whether a scenario is measured: those that are named, or all; a quick run has no time for some of them."""
+    if given.scenario is None:
+        return not (given.quick and id in FOR_ANOTHER_TIME)
+    return _fits(id, given.scenario, beginning=False)
 
 
 def _fits(id: str, wanted: Iterable[str] | None, beginning: bool) -> bool:

@@ -13,7 +13,7 @@ from bench.load.generator import Declined, Generator, WorkFailed
 from bench.results import Measurement
 from bench.scenarios import Outcome, Scenario, Stage
 
-SECONDS, QUICK_SECONDS = 1.2, 0.4
+SECONDS, QUICK_SECONDS = 1.0, 0.4
 REPETITIONS, QUICK_REPETITIONS = 3, 1
 
 
