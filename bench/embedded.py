@@ -38,6 +38,9 @@ class NoHooks(Hooks):
         """No limits, as in the settings of the other rows."""
         return QueuePolicy(overflow=Overflow.DROP_OLDEST if queue.kind == "session" else Overflow.REJECT)
 
+    def user_directory(self) -> None:
+        """Nobody keeps users."""
+
     async def startup(self) -> None:
         """Nothing to start."""
 
