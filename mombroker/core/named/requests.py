@@ -109,7 +109,7 @@ class Requests:
             else:
                 self.pending[kept.id] = Pending(kept.id, service, kept, kept.username, kept.deadline)
         if self.later.kept:
-            self._sweep_by(self.engine.now)
+            self.sweep_by(self.engine.now)
 
     # -- workers
 
@@ -179,7 +179,7 @@ class Requests:
         pending = Pending(request_id or f"{engine.new_id():x}", service, caller, username, deadline)
         self.pending[pending.id] = pending
         intake.enqueue(queue, message, request_meta(pending.id, priority))
-        self._sweep_by(deadline)
+        self.sweep_by(deadline)
         queue.pump(queue.queue)
         return pending
 
@@ -247,17 +247,14 @@ class Requests:
         for pending in late:
             self.fail(pending, DEADLINE_PASSED, f"{pending.service.name} did not answer in time", "")
         if earliest:
-            self._sweep_by(max(earliest, engine.now + SWEEP_SECONDS))
+            self.sweep_by(max(earliest, engine.now + SWEEP_SECONDS))
 
-    def _sweep_by(self, deadline: float) -> None:
+    def sweep_by(self, deadline: float) -> None:
+        """Look at this time at the latest."""
         if self._sweep_at == 0.0 or deadline < self._sweep_at:
             self._sweep_at = deadline
             self.engine.timers.add(deadline, REQUEST)
             self.engine.schedule_tick()
-
-    def sweep_by(self, deadline: float) -> None:
-        """Look again at this time at the latest."""
-        self._sweep_by(deadline)
 
 
 class NotKept(Outcome):
