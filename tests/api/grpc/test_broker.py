@@ -250,6 +250,8 @@ async def test_a_broker_stops_though_clients_wait():
         await consume.write(pb.ConsumeRequest(start={"queue": "jobs"}))
         assert (await consume.read()).messages.messages
         pulling = messages.Pull(pb.PullRequest(queue="jobs", wait=300.0))
+        # Calls come in the order in which they were made. One that had not come yet would be cancelled by gRPC itself.
+        await stubs.QueuesStub(channel).GetQueue(pb.GetQueueRequest(queue="jobs"))
         stopping = asyncio.ensure_future(broker.__aexit__(None, None, None))
         assert (await problem_of(pulling))[0] is grpc.StatusCode.UNAVAILABLE
         assert (await problem_of(consume.read()))[:2] == (grpc.StatusCode.UNAVAILABLE, "shutting-down")
