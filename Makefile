@@ -9,6 +9,13 @@ DATA ?= ./data
 ARGS ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+# What the checkers of the promise do, unless it is said otherwise.
+SEEDS ?= fresh:1000
+STEPS ?= 400
+IMAGES ?= 10000
+KILLS ?= 500
+SECONDS ?= 600
+MINUTES ?= 30
 # Tests that run side by side.
 JOBS ?= 2
 
@@ -28,7 +35,8 @@ FORGET := rm -rf build/lib build/lib.* build/bdist.*
 unexport PYTHONPATH
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help run test lint format docs conformance proto lock clean python test-compiled test-interpreted bench bench-setup
+.PHONY: help run test lint format docs conformance proto lock clean python test-compiled test-interpreted bench \
+	bench-setup reliability simulate powerloss torture fuzz soak faults
 
 help:
 	@echo 'make run                  start a broker; ARGS="--mqtt 127.0.0.1:1884" adds options, DATA=DIR moves its data'
@@ -38,6 +46,13 @@ help:
 	@echo 'make lint, make format    check; repair what can be repaired'
 	@echo 'make bench-setup          install the brokers that make bench compares (the Debian packages as root only)'
 	@echo 'make bench                measure and write docs/performance.md; BENCH_ARGS="--quick" or other options do not'
+	@echo 'make simulate             the broker in a simulated world; SEEDS=1-100 or 7 or fresh:1000, STEPS=400'
+	@echo 'make powerloss            disks that a power cut may leave behind; IMAGES=10000'
+	@echo 'make torture              real processes, killed and worse; KILLS=500'
+	@echo 'make fuzz                 hostile bytes and clients; SECONDS=600 of CPU for each target'
+	@echo 'make soak                 load for long, and far too much of it; MINUTES=30'
+	@echo 'make faults               break the broker on purpose: which of the above notices'
+	@echo 'make reliability          write docs/reliability.md from what they did with ARGS=--publish'
 	@echo 'make docs                 write the generated parts of docs/ anew'
 	@echo 'make proto                write the Python code of the gRPC API anew from mombroker/api/grpc/mombroker.proto'
 	@echo 'make lock                 write requirements/ anew from the ranges in pyproject.toml'
@@ -77,6 +92,30 @@ bench: $(VENV)/.tools $(VENV)/.installed $(PURE)/.installed
 	$(VENV)/bin/python -m bench \
 		$(or $(BENCH_ARGS),--json bench/results/latest.json --page docs/performance.md)
 
+RELIABILITY := $(VENV)/bin/python tests/reliability
+
+simulate: $(VENV)/.tools $(VENV)/.installed
+	$(RELIABILITY) simulation --seeds $(SEEDS) --steps $(STEPS) --jobs $(JOBS) $(ARGS)
+
+powerloss: $(VENV)/.tools $(VENV)/.installed
+	$(RELIABILITY) powerloss --images $(IMAGES) $(ARGS)
+
+torture: $(VENV)/.tools $(VENV)/.installed
+	$(RELIABILITY) torture --kills $(KILLS) $(ARGS)
+
+# Guided by what the inputs reach, which only the interpreted build can tell.
+fuzz: $(PURE)/.fuzzer $(PURE)/.installed
+	$(PURE)/bin/python tests/reliability fuzzing --seconds $(SECONDS) --jobs $(JOBS) $(ARGS)
+
+soak: $(VENV)/.tools $(VENV)/.installed
+	$(RELIABILITY) soak --minutes $(MINUTES) $(ARGS)
+
+faults: $(VENV)/.tools $(VENV)/.installed
+	$(RELIABILITY) faults $(ARGS)
+
+reliability: $(VENV)/.tools $(VENV)/.installed
+	$(RELIABILITY) page docs/reliability.md
+
 conformance: $(VENV)/.made
 	$(VENV)/bin/python tests/conformance_page.py docs/conformance.md
 
@@ -109,6 +148,10 @@ $(VENV)/.needs $(PURE)/.needs: %/.needs: %/.made requirements/run.txt requiremen
 
 $(VENV)/.tools $(PURE)/.tools: %/.tools: %/.needs requirements/test.txt requirements/bench.txt
 	$(@D)/$(PIP) install -r requirements/bench.txt
+	@touch $@
+
+$(PURE)/.fuzzer: $(PURE)/.tools requirements/fuzz.txt
+	$(PURE)/$(PIP) install -r requirements/fuzz.txt
 	@touch $@
 
 # Compiled where there is a C compiler, otherwise interpreted.

@@ -34,6 +34,16 @@ GOALS: dict[str, tuple[Goal, ...]] = {
 }
 
 
+COMMANDS = {
+    "simulation": "make simulate",
+    "powerloss": "make powerloss",
+    "torture": "make torture",
+    "fuzzing": "make fuzz",
+    "soak": "make soak",
+    "faults": "make faults",
+}
+
+
 def main(argv: Sequence[str]) -> int:
     """Write the page to the file that is named."""
     if len(argv) != 1:
@@ -80,7 +90,7 @@ def _summary() -> str:
         done = ", ".join(_reached(added.get(goal.count, 0), goal) for goal in goals)
         title = _title(checker)
         rows.append(
-            f"| [{title}](#{_anchor(title)}) | `make {checker}` | {len(runs(checker))} | {wanted} | {done} |"
+            f"| [{title}](#{_anchor(title)}) | `{COMMANDS[checker]}` | {len(runs(checker))} | {wanted} | {done} |"
         )
     return "\n".join(rows)
 
