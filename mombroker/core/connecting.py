@@ -109,6 +109,7 @@ def _request_of(connection: Connection, packet: Connect) -> ConnectRequest:
         will_topic=packet.will.topic if packet.will is not None else None,
         listener=connection.listener,
         user_properties=tuple(properties.user) if properties is not None else (),
+        certificate=connection.transport.certificate(),
     )
 
 
