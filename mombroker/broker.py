@@ -163,7 +163,7 @@ class Broker:
         if settings.native.topics:
             self._serve_topics(runtime, loop, hooks)
         for address in settings.mqtt.addresses():
-            listener = Listener(runtime, address, settings.mqtt, self._tls_of(address))
+            listener = Listener(runtime, address, settings.mqtt, self._tls_of(address), self._log)
             await listener.start()
             self._listeners.append(listener)
         if settings.http.addresses():

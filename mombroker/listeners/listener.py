@@ -7,9 +7,10 @@ import socket
 import ssl
 import stat
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from mombroker.listeners.connections import Connections
+from mombroker.listeners.proxied import ProxiedServer
 from mombroker.listeners.tcp import TcpProtocol
 from mombroker.wiring.runtime import Runtime
 from mombroker.wiring.settings_address import WEB_SOCKETS, Address
@@ -23,13 +24,16 @@ BACKLOG: Final = 1024
 class Listener:
     """One listening address. ``port`` is the real one, also when 0 was asked for; 0 for a Unix socket."""
 
-    def __init__(self, runtime: Runtime, address: Address, settings: MqttSettings, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, runtime: Runtime, address: Address, settings: MqttSettings, tls: ssl.SSLContext | None, log: Any
+    ) -> None:
         """``tls`` is there for encrypted addresses, and only for them."""
         self._runtime = runtime
         self._address = address
         self._settings = settings
         self._tls = tls
-        self._server: asyncio.Server | None = None
+        self._log = log
+        self._server: asyncio.Server | ProxiedServer | None = None
         self._connections = Connections()
         self.port = address.port
 
@@ -45,21 +49,39 @@ class Listener:
         if address.scheme == "unix":
             self._server = await self._listen_on_file(loop, address.path)
             return
-        self._server = await loop.create_server(
-            self._protocol(), address.host, address.port, ssl=self._tls, backlog=BACKLOG, reuse_address=True
+        direct = not self._settings.proxies
+        server = await loop.create_server(
+            self._protocol(),
+            address.host,
+            address.port,
+            ssl=self._tls,
+            backlog=BACKLOG,
+            reuse_address=True,
+            start_serving=direct,
         )
-        self.port = self._server.sockets[0].getsockname()[1]
+        self.port = server.sockets[0].getsockname()[1]
+        self._server = server if direct else self._behind_balancers(server)
 
-    def _protocol(self) -> Callable[[], asyncio.Protocol]:
-        """What makes the protocol object of a connection."""
+    def _behind_balancers(self, server: asyncio.Server) -> ProxiedServer:
+        """Take over the sockets of a server that does not serve."""
+        sockets = [each.dup() for each in server.sockets]
+        server.close()
+        for each in sockets:
+            each.setblocking(False)
+            each.listen(BACKLOG)
+        networks, seconds = self._settings.balancers(), self._settings.connect_timeout
+        return ProxiedServer(sockets, networks, seconds, self._protocol(), self._tls, self._log)
+
+    def _protocol(self) -> Callable[..., asyncio.Protocol]:
+        """What makes the protocol object of a connection, for a client at an address if one is given."""
         runtime, connections, address, settings = self._runtime, self._connections, self._address, self._settings
         name = str(address)
         if address.scheme not in WEB_SOCKETS:
-            return lambda: cast(asyncio.Protocol, TcpProtocol(runtime, connections, name))
+            return lambda peer=None: cast(asyncio.Protocol, TcpProtocol(runtime, connections, name, peer))
         # Imported here: a broker without WebSockets does not load them.
         from mombroker.listeners.websocket import WebSocketProtocol
 
-        return lambda: WebSocketProtocol(
+        return lambda peer=None: WebSocketProtocol(
             runtime,
             connections,
             name,
@@ -67,6 +89,7 @@ class Listener:
             settings.origins,
             settings.connect_timeout,
             settings.max_packet_size,
+            peer,
         )
 
     async def _listen_on_file(self, loop: asyncio.AbstractEventLoop, path: str) -> asyncio.Server:

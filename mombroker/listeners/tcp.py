@@ -83,12 +83,16 @@ class TcpProtocol:
     """What asyncio calls for one connection: an ``asyncio.Protocol``, without that base, which has nothing in it and
     would keep mypyc from compiling the class."""
 
-    __slots__ = ("_runtime", "_connections", "_name", "_connection", "_transport")
+    __slots__ = ("_runtime", "_connections", "_name", "_peer", "_connection", "_transport")
 
-    def __init__(self, runtime: Runtime, connections: Connections, name: str) -> None:
+    def __init__(
+        self, runtime: Runtime, connections: Connections, name: str, peer: tuple[str, int] | None = None
+    ) -> None:
+        """``peer`` is where the client is, if that is not where the connection comes from."""
         self._runtime: Runtime = runtime
         self._connections: Connections = connections
         self._name: str = name
+        self._peer: tuple[str, int] | None = peer
         self._connection: Connection | None = None
         self._transport: TcpTransport | None = None
 
@@ -101,7 +105,7 @@ class TcpProtocol:
             # It was accepted just before.
             tcp.abort()
             return
-        host, port = peer_of(tcp)
+        host, port = self._peer or peer_of(tcp)
         self._transport = TcpTransport(tcp)
         self._connection = self._runtime.open_connection(self._transport, host, port, self._name)
         self._connections.opened(self._transport)

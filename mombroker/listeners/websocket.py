@@ -107,7 +107,8 @@ class WebSocketProtocol(asyncio.Protocol):
     """What asyncio calls for one connection. The runtime hears of it when the WebSocket's handshake is done.
 
     ``path`` is where MQTT is; ``origins`` are those of pages that may come. ``handshake_seconds`` is what a client may
-    take for it, ``max_message`` the most bytes of one WebSocket message.
+    take for it, ``max_message`` the most bytes of one WebSocket message, ``peer`` where the client is, if that is not
+    where the connection comes from.
     """
 
     def __init__(
@@ -119,10 +120,12 @@ class WebSocketProtocol(asyncio.Protocol):
         origins: Sequence[str],
         handshake_seconds: float,
         max_message: int,
+        peer: tuple[str, int] | None = None,
     ) -> None:
         self._runtime = runtime
         self._connections = connections
         self._name = name
+        self._peer = peer
         self._path = path
         self._handshake_seconds = handshake_seconds
         self._protocol = ServerProtocol(
@@ -179,7 +182,7 @@ class WebSocketProtocol(asyncio.Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
         transport.flush()
-        host, port = peer_of(self._socket)
+        host, port = self._peer or peer_of(self._socket)
         self._connection = self._runtime.open_connection(transport, host, port, self._name)
 
     def _answer(self, request: Request) -> Response:

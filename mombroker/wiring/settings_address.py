@@ -28,6 +28,7 @@ _ADDRESS: Final = re.compile(
     r"(?P<path>/[!-~]*)?"
 )
 OFF: Final = "off"
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _EXPECTED: Final = "write HOST:PORT, such as 127.0.0.1:1883, 0.0.0.0:1883 (every IPv4 address) or [::]:1883"
 _FORMS: Final = {
     "mqtts": "mqtts://HOST:PORT (TLS)",
@@ -94,6 +95,14 @@ def parse_address(text: str, schemes: Sequence[str] = MQTT) -> Address:
         raise ConfigurationError(f"the port of {text!r} is above 65535: {_expected(schemes)}")
     path = (match["path"] or DEFAULT_PATH) if scheme in WEB_SOCKETS else ""
     return Address(match["ipv6"] or match["host"], port, "" if scheme == schemes[0] else scheme, path)
+
+
+def parse_network(text: str) -> Network:
+    """Read an address, or a network of them. Raises :class:`~mombroker.model.errors.ConfigurationError`."""
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError as error:
+        raise ConfigurationError(f"{text!r} is no network: {error}; write 10.0.0.7, 10.0.0.0/8 or fd00::/8") from None
 
 
 def _unix(text: str) -> Address:

@@ -5,7 +5,15 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from mombroker.core.limits import Limits
-from mombroker.wiring.settings_address import GRPC, HTTP, Address, optional_addresses, parse_address
+from mombroker.wiring.settings_address import (
+    GRPC,
+    HTTP,
+    Address,
+    Network,
+    optional_addresses,
+    parse_address,
+    parse_network,
+)
 
 PROTOCOL_LEVELS: dict[str, int] = {"3.1": 3, "3.1.1": 4, "5.0": 5}
 
@@ -39,6 +47,13 @@ class MqttSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             "everybody on this machine."
         ),
     ] = "0600"
+    proxies: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Load balancers that tell by the PROXY protocol (version 1 or 2) whose connection they pass "
+            "on, as addresses or networks such as `10.0.0.0/8`. Their connections have to begin with it."
+        ),
+    ] = ()
     versions: Annotated[
         tuple[Literal["3.1", "3.1.1", "5.0"], ...],
         Meta(min_length=1, description="Protocol versions that clients may speak."),
@@ -151,9 +166,13 @@ class MqttSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         """``listen``, parsed. Raises ConfigurationError."""
         return tuple(parse_address(text) for text in self.listen)
 
+    def balancers(self) -> tuple[Network, ...]:
+        """``proxies``, parsed. Raises ConfigurationError."""
+        return tuple(parse_network(text) for text in self.proxies)
+
     def limits(self) -> Limits:
         """The same bounds as the core takes them."""
-        elsewhere = ("listen", "origins", "unix_mode", "versions")
+        elsewhere = ("listen", "origins", "proxies", "unix_mode", "versions")
         values = {name: getattr(self, name) for name in self.__struct_fields__ if name not in elsewhere}
         return Limits(versions=tuple(sorted(PROTOCOL_LEVELS[name] for name in set(self.versions))), **values)
 

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import inspect
 
 from mombroker.model.errors import ConfigurationError
-from mombroker.wiring.settings_address import GRPC, HTTP, MQTT, optional_addresses, parse_address
+from mombroker.wiring.settings_address import GRPC, HTTP, MQTT, optional_addresses, parse_address, parse_network
 from mombroker.wiring.settings_keys import SECTIONS
 
 
@@ -32,6 +32,8 @@ def checked_value(section: str, key: str, value: object, *, written: bool = True
         raise ConfigurationError(f"{where} is {shown(value)}: write {expected(kind)}") from None
     if key == "listen":
         _check_addresses(result, _SPOKEN[section], where)
+    elif key == "proxies":
+        _check_networks(result, where)
     return result
 
 
@@ -45,6 +47,14 @@ def _check_addresses(addresses: str | Iterable[str], schemes: Sequence[str], whe
         else:
             for address in addresses:
                 parse_address(address, schemes)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{where}: {error}") from None
+
+
+def _check_networks(networks: Iterable[str], where: str) -> None:
+    try:
+        for network in networks:
+            parse_network(network)
     except ConfigurationError as error:
         raise ConfigurationError(f"{where}: {error}") from None
 
