@@ -58,6 +58,14 @@ class MqttSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         tuple[Literal["3.1", "3.1.1", "5.0"], ...],
         Meta(min_length=1, description="Protocol versions that clients may speak."),
     ] = ("3.1", "3.1.1", "5.0")
+    guard_sessions: Annotated[
+        bool,
+        Meta(
+            description="Whether the session of a user is given to nobody else: a client that comes with its client "
+            "identifier and another user name is refused. Without user names, whoever has the identifier has the "
+            "session."
+        ),
+    ] = True
     max_connections: Annotated[
         int, Meta(ge=1, le=10_000_000, description="Connections at a time; one more is refused.")
     ] = 100_000
