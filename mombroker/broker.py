@@ -32,6 +32,7 @@ from mombroker.wiring.open_files import allow_open_files
 from mombroker.wiring.plugin_loading import check_exposure, load_plugins
 from mombroker.wiring.plugin_state import StoredState
 from mombroker.wiring.runtime import Runtime
+from mombroker.wiring.service_manager import notify
 from mombroker.wiring.settings import Settings, load_settings
 from mombroker.wiring.settings_address import OFF, WEB_SOCKETS, Address
 
@@ -349,7 +350,9 @@ async def _serve(settings: Settings, reread: Callable[[], Settings] | None, log:
         # What start-up has built stays: the collector need not look at it again.
         gc.freeze()
         broker.failure.add_done_callback(lambda _: ask_to_stop("failure"))
+        _notify("READY=1", log)
         await stop
+        _notify("STOPPING=1", log)
         if broker.failure.done():
             error = broker.failure.result()
             # A defect of ours is found by where it came from; an error of the store says all in its text.
@@ -359,6 +362,13 @@ async def _serve(settings: Settings, reread: Callable[[], Settings] | None, log:
         log.info("stopping", signal=stop.result())
     log.info("stopped")
     return 0
+
+
+def _notify(state: str, log: Any) -> None:
+    try:
+        notify(state)
+    except OSError as error:
+        log.warning("the service manager cannot be told", state=state, error=error.strerror)
 
 
 def _reload(broker: Broker, reread: Callable[[], Settings], log: Any) -> None:

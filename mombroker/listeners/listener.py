@@ -13,6 +13,7 @@ from mombroker.listeners.connections import Connections
 from mombroker.listeners.proxied import ProxiedServer
 from mombroker.listeners.tcp import TcpProtocol
 from mombroker.wiring.runtime import Runtime
+from mombroker.wiring.service_manager import inherited_sockets
 from mombroker.wiring.settings_address import WEB_SOCKETS, Address
 from mombroker.wiring.settings_keys import MqttSettings
 
@@ -33,7 +34,7 @@ class Listener:
         self._settings = settings
         self._tls = tls
         self._log = log
-        self._server: asyncio.Server | ProxiedServer | None = None
+        self._servers: list[asyncio.Server | ProxiedServer] = []
         self._connections = Connections()
         self.port = address.port
 
@@ -43,34 +44,32 @@ class Listener:
         return str(self._address.at(self.port))
 
     async def start(self) -> None:
-        """Begin to listen. Raises OSError, e.g. when the port is taken."""
-        loop = asyncio.get_running_loop()
+        """Begin to listen. Raises OSError, e.g. when the port is taken, or ConfigurationError."""
         address = self._address
         if address.scheme == "unix":
-            self._server = await self._listen_on_file(loop, address.path)
+            self._servers.append(await self._serve(_bound_to_file(address.path, int(self._settings.unix_mode, 8))))
             return
-        direct = not self._settings.proxies
-        server = await loop.create_server(
-            self._protocol(),
-            address.host,
-            address.port,
-            ssl=self._tls,
-            backlog=BACKLOG,
-            reuse_address=True,
-            start_serving=direct,
-        )
-        self.port = server.sockets[0].getsockname()[1]
-        self._server = server if direct else self._behind_balancers(server)
-
-    def _behind_balancers(self, server: asyncio.Server) -> ProxiedServer:
-        """Take over the sockets of a server that does not serve."""
-        sockets = [each.dup() for each in server.sockets]
-        server.close()
+        sockets = inherited_sockets(address.socket) if address.socket else await _bound(address)
         for each in sockets:
-            each.setblocking(False)
-            each.listen(BACKLOG)
-        networks, seconds = self._settings.balancers(), self._settings.connect_timeout
-        return ProxiedServer(sockets, networks, seconds, self._protocol(), self._tls, self._log)
+            self.port = each.getsockname()[1] if each.family != socket.AF_UNIX else 0
+            self._servers.append(await self._serve(each))
+
+    async def _serve(self, bound: socket.socket) -> asyncio.Server | ProxiedServer:
+        loop = asyncio.get_running_loop()
+        settings, tls = self._settings, self._tls
+        seconds = settings.connect_timeout
+        if settings.proxies and bound.family != socket.AF_UNIX:
+            bound.listen(BACKLOG)
+            return ProxiedServer(bound, settings.balancers(), seconds, self._protocol(), tls, self._log)
+        serve = loop.create_unix_server if bound.family == socket.AF_UNIX else loop.create_server
+        server: asyncio.Server = await serve(
+            self._protocol(),
+            sock=bound,
+            ssl=tls,
+            backlog=BACKLOG,
+            ssl_handshake_timeout=None if tls is None else seconds,
+        )
+        return server
 
     def _protocol(self) -> Callable[..., asyncio.Protocol]:
         """What makes the protocol object of a connection, for a client at an address if one is given."""
@@ -92,28 +91,13 @@ class Listener:
             peer,
         )
 
-    async def _listen_on_file(self, loop: asyncio.AbstractEventLoop, path: str) -> asyncio.Server:
-        """A Unix socket that from its first moment on only those can connect to who may."""
-        _make_room(path)
-        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            before = os.umask(0o777 & ~int(self._settings.unix_mode, 8))
-            try:
-                listening.bind(path)
-            finally:
-                os.umask(before)
-            return await loop.create_unix_server(self._protocol(), sock=listening, backlog=BACKLOG)
-        except OSError as error:
-            listening.close()
-            raise OSError(error.errno, f"cannot listen on unix:{path} ({error.strerror or error})") from error
-
     def stop_accepting(self) -> None:
         """Accept no new connection; those that are open go on."""
         if self._connections.stopped:
             return
         self._connections.stopped = True
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
             if self._address.scheme == "unix":
                 _remove(self._address.path)
 
@@ -121,6 +105,33 @@ class Listener:
         """Close what the broker has not closed by itself, as when its store has failed, and wait until every
         connection is gone: LINGER_SECONDS at most."""
         await self._connections.close()
+
+
+async def _bound(address: Address) -> list[socket.socket]:
+    """Sockets at every address that a host name has, all with the same port where one is given."""
+    server = await asyncio.get_running_loop().create_server(
+        asyncio.Protocol, address.host, address.port, reuse_address=True, start_serving=False
+    )
+    sockets = [each.dup() for each in server.sockets]
+    server.close()
+    for each in sockets:
+        each.setblocking(False)
+    return sockets
+
+
+def _bound_to_file(path: str, mode: int) -> socket.socket:
+    """A Unix socket that from its first moment on only those can connect to who may."""
+    _make_room(path)
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o777 & ~mode)
+    try:
+        bound.bind(path)
+    except OSError as error:
+        bound.close()
+        raise OSError(error.errno, f"cannot listen on unix:{path} ({error.strerror or error})") from error
+    finally:
+        os.umask(before)
+    return bound
 
 
 def _make_room(path: str) -> None:

@@ -17,7 +17,7 @@ PAUSE_SECONDS: Final = 1.0
 
 
 class ProxiedServer:
-    """Accepts connections on sockets that listen already.
+    """Accepts connections on a socket that listens already.
 
     From addresses in ``networks`` a header has to come within ``seconds``; others are taken as they are. ``protocol``
     makes the protocol object of a connection, for a client at that address, or for the one that is connected.
@@ -25,35 +25,34 @@ class ProxiedServer:
 
     def __init__(
         self,
-        sockets: Sequence[socket.socket],
+        listening: socket.socket,
         networks: Sequence[Network],
         seconds: float,
         protocol: Callable[[Peer | None], asyncio.Protocol],
         tls: ssl.SSLContext | None,
         log: Any,
     ) -> None:
-        self._sockets = sockets
+        self._listening = listening
         self._networks = networks
         self._seconds = seconds
         self._protocol = protocol
         self._tls = tls
         self._log = log
         self._loop = asyncio.get_running_loop()
-        self._accepting = [self._loop.create_task(self._accept(each)) for each in sockets]
+        self._accepting = self._loop.create_task(self._accept())
         self._introductions: set[asyncio.Task[None]] = set()
 
     def close(self) -> None:
         """Accept nobody any more, nor anyone whose header has not come."""
-        for task in (*self._accepting, *self._introductions):
+        for task in (self._accepting, *self._introductions):
             task.cancel()
-        for each in self._sockets:
-            self._loop.remove_reader(each.fileno())
-            each.close()
+        self._loop.remove_reader(self._listening.fileno())
+        self._listening.close()
 
-    async def _accept(self, listening: socket.socket) -> None:
+    async def _accept(self) -> None:
         while True:
             try:
-                accepted, address = await self._loop.sock_accept(listening)
+                accepted, address = await self._loop.sock_accept(self._listening)
             except OSError as error:
                 self._log.error("cannot accept connections", error=error.strerror)
                 await asyncio.sleep(PAUSE_SECONDS)
@@ -70,7 +69,12 @@ class ProxiedServer:
             if self._is_balancer(str(address[0])):
                 async with asyncio.timeout(self._seconds):
                     peer = source(await self._header(accepted))
-            await self._loop.connect_accepted_socket(lambda: self._protocol(peer), accepted, ssl=self._tls)
+            await self._loop.connect_accepted_socket(
+                lambda: self._protocol(peer),
+                accepted,
+                ssl=self._tls,
+                ssl_handshake_timeout=None if self._tls is None else self._seconds,
+            )
         except BadHeader as error:
             self._log.warning("connection dropped", address=str(address[0]), reason=f"PROXY protocol: {error}")
             accepted.close()

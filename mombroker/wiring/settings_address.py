@@ -1,7 +1,8 @@
 """Where a listener listens: ``HOST:PORT``, with brackets around an IPv6 address, and in front of it what is spoken.
 
 For MQTT that is nothing or ``mqtt://`` (TCP), ``mqtts://`` (TLS), ``ws://`` and ``wss://`` (WebSocket), and
-``unix:PATH``. HTTP knows ``https://``, and gRPC ``grpcs://``.
+``unix:PATH``; ``systemd:NAME`` in the place of HOST:PORT is a socket that systemd has opened. HTTP knows ``https://``,
+and gRPC ``grpcs://``.
 """
 
 import ipaddress
@@ -24,7 +25,8 @@ DEFAULT_PATH: Final = "/mqtt"
 
 _ADDRESS: Final = re.compile(
     r"(?:(?P<scheme>[a-z]+)://)?"
-    r"(?:\[(?P<ipv6>[0-9A-Fa-f:.%a-z]+)\]|(?P<host>[^\s\[\]:/]+)):(?P<port>[0-9]{1,5})"
+    r"(?:systemd:(?P<socket>[A-Za-z_][A-Za-z0-9_.-]*)"
+    r"|(?:\[(?P<ipv6>[0-9A-Fa-f:.%a-z]+)\]|(?P<host>[^\s\[\]:/]+)):(?P<port>[0-9]{1,5}))"
     r"(?P<path>/[!-~]*)?"
 )
 OFF: Final = "off"
@@ -45,17 +47,19 @@ class Address:
     """A host (without brackets) and a port; port 0 lets the operating system choose a free one.
 
     ``scheme`` is empty for what goes without saying. ``path`` is the one of a URL for WebSockets, and the file's for
-    ``unix``, where host and port mean nothing.
+    ``unix``, where host and port mean nothing; nor do they where ``socket`` names one that systemd has opened.
     """
 
     host: str
     port: int
     scheme: str = ""
     path: str = ""
+    socket: str = ""
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine can reach it. A name other than localhost may lead anywhere."""
+        """Whether only this machine can reach it. A name other than localhost may lead anywhere, and so may a socket
+        that somebody else has opened."""
         if self.scheme == "unix":
             return True
         try:
@@ -76,6 +80,8 @@ class Address:
         if self.scheme == "unix":
             return f"unix:{self.path}"
         where = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        if self.socket:
+            where = f"systemd:{self.socket}"
         return f"{self.scheme}://{where}{self.path}" if self.scheme else where
 
 
@@ -90,11 +96,14 @@ def parse_address(text: str, schemes: Sequence[str] = MQTT) -> Address:
     scheme = (match["scheme"] or schemes[0]) if match else ""
     if match is None or scheme not in schemes or (match["path"] and scheme not in WEB_SOCKETS):
         raise ConfigurationError(f"{text!r} is not an address: {_expected(schemes)}")
-    port = int(match["port"])
+    port = int(match["port"] or 0)
     if port > 65_535:
         raise ConfigurationError(f"the port of {text!r} is above 65535: {_expected(schemes)}")
+    if match["socket"] and "unix" not in schemes:
+        raise ConfigurationError(f"{text!r} is for MQTT only: {_expected(schemes)}")
     path = (match["path"] or DEFAULT_PATH) if scheme in WEB_SOCKETS else ""
-    return Address(match["ipv6"] or match["host"], port, "" if scheme == schemes[0] else scheme, path)
+    spoken = "" if scheme == schemes[0] else scheme
+    return Address(match["ipv6"] or match["host"] or "", port, spoken, path, match["socket"] or "")
 
 
 def parse_network(text: str) -> Network:

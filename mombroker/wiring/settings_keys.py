@@ -29,8 +29,9 @@ class MqttSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Meta(
             min_length=1,
             description="Addresses to listen on: `HOST:PORT` (TCP), `mqtts://HOST:PORT` (TLS), `ws://HOST:PORT/PATH` "
-            "and `wss://HOST:PORT/PATH` (WebSocket; without a path: `/mqtt`), `unix:PATH`. Port 0 takes a free one. "
-            "Only this machine can reach the default; think of users and access rules before you open it to a network.",
+            "and `wss://HOST:PORT/PATH` (WebSocket; without a path: `/mqtt`), `unix:PATH`; `systemd:NAME` in the place "
+            "of HOST:PORT is a socket that systemd has opened. Port 0 takes a free one. Only this machine can reach "
+            "the default; think of users and access rules before you open it to a network.",
         ),
     ] = ("127.0.0.1:1883",)
     origins: Annotated[
