@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import gc
 import signal
+import ssl
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -18,19 +19,22 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from mombroker import __version__
-from mombroker.listeners import TcpListener
+from mombroker.listeners import Listener
+from mombroker.listeners.listener import MQTT_ALPN, WEB_SOCKET_ALPN
 from mombroker.model.errors import ConfigurationError, MombrokerError
 from mombroker.model.store import Store
 from mombroker.operations.problems import INTERNAL, STORE_FULL, Problem
 from mombroker.wiring.allocator import keep_free_memory
 from mombroker.wiring.build import is_compiled
+from mombroker.wiring.certificates import Certificates
 from mombroker.wiring.hook_host import HookHost
 from mombroker.wiring.open_files import allow_open_files
 from mombroker.wiring.plugin_loading import check_exposure, load_plugins
 from mombroker.wiring.plugin_state import StoredState
 from mombroker.wiring.runtime import Runtime
+from mombroker.wiring.service_manager import notify
 from mombroker.wiring.settings import Settings, load_settings
-from mombroker.wiring.settings_address import OFF
+from mombroker.wiring.settings_address import OFF, WEB_SOCKETS, Address
 
 if TYPE_CHECKING:
     from mombroker.api import NativeApi
@@ -46,11 +50,11 @@ commit waits for it longer than for the disk."""
 class Broker:
     """A broker that runs while its context is entered. Several may run in one process.
 
-    ``listen`` takes HOST:PORT addresses, port 0 for a free one; ``http`` and ``grpc`` take one for the native API, or
-    ``off``; ``data`` is a directory; ``durability`` is ``fsync``, ``interval`` or ``memory``; these go before what
-    ``settings`` say. Without ``settings``, HTTP and gRPC are off unless asked for. ``plugins`` are objects with
-    hook implementations, asked before the configured ones. Entering raises ConfigurationError, PluginError, StoreError
-    (StoreLocked when another process owns the data) or OSError (an address that is taken).
+    ``listen`` takes addresses as ``mqtt.listen`` does, port 0 for a free one; ``http`` and ``grpc`` take one for the
+    native API, or ``off``; ``data`` is a directory; ``durability`` is ``fsync``, ``interval`` or ``memory``; these go
+    before what ``settings`` say. Without ``settings``, HTTP and gRPC are off unless asked for. ``plugins`` are objects
+    with hook implementations, asked before the configured ones. Entering raises ConfigurationError, PluginError,
+    StoreError (StoreLocked when another process owns the data) or OSError (an address that is taken).
     """
 
     def __init__(
@@ -80,11 +84,12 @@ class Broker:
         self._store: Store | None = None
         self._running = contextlib.AsyncExitStack()
         self._runtime: Runtime | None = None
-        self._listeners: list[TcpListener] = []
+        self._listeners: list[Listener] = []
         self._api: NativeApi | None = None
         self._http: HttpServer | None = None
         self._tokens: Tokens | None = None
         self._grpc: GrpcServer | None = None
+        self._certificates: Certificates | None = None
 
     @property
     def port(self) -> int:
@@ -139,6 +144,9 @@ class Broker:
         check_exposure("mqtt.listen", settings.mqtt.addresses(), plugins)
         check_exposure("http.listen", settings.http.addresses(), plugins)
         check_exposure("grpc.listen", settings.grpc.addresses(), plugins)
+        addresses = (*settings.mqtt.addresses(), *settings.http.addresses(), *settings.grpc.addresses())
+        if any(address.is_encrypted for address in addresses):
+            self._certificates = Certificates(settings.tls)
         store = self._open_store(plugins.hook, settings.storage.store_url())
         self._store = store
         self._running.push_async_callback(asyncio.to_thread, store.close)
@@ -156,7 +164,7 @@ class Broker:
         if settings.native.topics:
             self._serve_topics(runtime, loop, hooks)
         for address in settings.mqtt.addresses():
-            listener = TcpListener(runtime, address)
+            listener = Listener(runtime, address, settings.mqtt, self._tls_of(address), self._log)
             await listener.start()
             self._listeners.append(listener)
         if settings.http.addresses():
@@ -178,6 +186,13 @@ class Broker:
             plugins=[name for name, _ in reversed(plugins.list_name_plugin())],
         )
 
+    def _tls_of(self, address: Address) -> ssl.SSLContext | None:
+        """What an MQTT listener shakes hands with, if it is an encrypted one."""
+        if self._certificates is None or not address.is_encrypted:
+            return None
+        protocols = WEB_SOCKET_ALPN if address.scheme in WEB_SOCKETS else MQTT_ALPN
+        return self._certificates.context(protocols, asks_clients=True)
+
     def _native(self, runtime: Runtime, loop: asyncio.AbstractEventLoop, hooks: HookHost) -> "NativeApi":
         """The native API, made for the first transport that needs it."""
         if self._api is None:
@@ -198,10 +213,11 @@ class Broker:
 
     def _http_server(self, runtime: Runtime, loop: asyncio.AbstractEventLoop, hooks: HookHost) -> "HttpServer":
         # Imported here: a broker without HTTP does not load a web server.
-        from mombroker.api.http.server import HttpServer
+        from mombroker.api.http.server import HTTP_ALPN, HttpServer
 
         native = self._native(runtime, loop, hooks)
-        return HttpServer(native, self.settings.http, self._bearers(native), self._trouble, self._log)
+        tls = None if self._certificates is None else self._certificates.context(HTTP_ALPN, asks_clients=False)
+        return HttpServer(native, self.settings.http, self._bearers(native), self._trouble, self._log, tls)
 
     def _trouble(self) -> Problem | None:
         """Why the broker cannot do its work now."""
@@ -217,7 +233,9 @@ class Broker:
         from mombroker.api.grpc import load_server
 
         settings = self.settings.grpc
-        server = load_server()(native, self._bearers(native), settings.addresses(), settings.max_message, self._log)
+        server = load_server()(
+            native, self._bearers(native), settings.addresses(), settings.max_message, self._log, self._certificates
+        )
         self._running.push_async_callback(server.stop)
         await server.start()
         self._grpc = server
@@ -248,7 +266,10 @@ class Broker:
         return store
 
     def reload(self, settings: Settings) -> None:
-        """Take over the limits of other settings; listeners, storage and plugins stay as they are."""
+        """Take over the limits of other settings, and the certificates as their files are now; listeners, storage and
+        plugins stay as they are. Raises ConfigurationError, and then nothing has changed."""
+        if self._certificates is not None:
+            self._certificates.reload(settings.tls)
         if self._runtime is not None:
             self._runtime.change_limits(settings.mqtt.limits())
         self.settings = settings
@@ -329,7 +350,9 @@ async def _serve(settings: Settings, reread: Callable[[], Settings] | None, log:
         # What start-up has built stays: the collector need not look at it again.
         gc.freeze()
         broker.failure.add_done_callback(lambda _: ask_to_stop("failure"))
+        _notify("READY=1", log)
         await stop
+        _notify("STOPPING=1", log)
         if broker.failure.done():
             error = broker.failure.result()
             # A defect of ours is found by where it came from; an error of the store says all in its text.
@@ -341,10 +364,17 @@ async def _serve(settings: Settings, reread: Callable[[], Settings] | None, log:
     return 0
 
 
+def _notify(state: str, log: Any) -> None:
+    try:
+        notify(state)
+    except OSError as error:
+        log.warning("the service manager cannot be told", state=state, error=error.strerror)
+
+
 def _reload(broker: Broker, reread: Callable[[], Settings], log: Any) -> None:
     try:
         broker.reload(reread())
     except MombrokerError as error:
         log.error("settings not reloaded", error=str(error))
     else:
-        log.info("settings reloaded", note="limits and the log level apply now; the rest needs a restart")
+        log.info("settings reloaded", note="limits, certificates and the log level apply now; the rest needs a restart")

@@ -109,6 +109,7 @@ def _request_of(connection: Connection, packet: Connect) -> ConnectRequest:
         will_topic=packet.will.topic if packet.will is not None else None,
         listener=connection.listener,
         user_properties=tuple(properties.user) if properties is not None else (),
+        certificate=connection.transport.certificate(),
     )
 
 
@@ -257,6 +258,9 @@ def establish(engine: "Engine", connection: Connection, identity: Identity) -> N
     if packet is None:
         return
     connection.exchange = None
+    if engine.limits.guard_sessions and _is_of_another_user(engine, packet.client_id, identity):
+        turn_down(engine, connection, CLIENT_IDENTIFIER_NOT_VALID, "this client identifier belongs to another user")
+        return
     connection.identity = identity
     ops = engine.barrier.unit.ops
     expiry = granted_expiry(engine, packet)
@@ -278,6 +282,15 @@ def establish(engine: "Engine", connection: Connection, identity: Identity) -> N
         end(engine, connection, PACKET_TOO_LARGE)
         return
     engine.send_promised(Promise(connection, answer, True, None), engine.barrier.unit.ops != ops)
+
+
+def _is_of_another_user(engine: "Engine", client_id: str, identity: Identity) -> bool:
+    """Whether there is a session under this client identifier, with its messages, that is somebody else's."""
+    session = engine.sessions.get(client_id)
+    if session is None:
+        return False
+    owner = session.identity.username
+    return owner is not None and owner != identity.username
 
 
 def granted_expiry(engine: "Engine", packet: Connect) -> int:

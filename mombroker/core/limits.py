@@ -56,4 +56,5 @@ class Limits:
     auth_cache_seconds: float = 60.0
     """How long an authorisation answer is remembered for a session."""
     auth_cache_size: int = 1024
+    guard_sessions: bool = True
     """Authorisation answers remembered per connection."""

@@ -11,6 +11,7 @@ from mypy_extensions import mypyc_attr
 
 from mombroker.hooks.events import Event
 from mombroker.hooks.requests import AuthContinue, AuthDone, ConnectRequest
+from mombroker.model.certificate import ClientCertificate
 from mombroker.model.identity import Identity, Refusal
 from mombroker.model.message import Message
 from mombroker.model.queues import Overflow, QueuePolicy, QueueSpec
@@ -116,6 +117,10 @@ class Transport:
     def abort(self) -> None:
         """Close at once and forget what was not sent."""
         raise NotImplementedError
+
+    def certificate(self) -> ClientCertificate | None:
+        """The certificate that the client has shown, where the transport asks for one."""
+        return None
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)

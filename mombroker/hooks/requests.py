@@ -4,6 +4,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from mombroker.model.certificate import ClientCertificate
 from mombroker.model.identity import Identity, Refusal
 
 
@@ -11,7 +12,8 @@ from mombroker.model.identity import Identity, Refusal
 class ConnectRequest:
     """A CONNECT that waits for its answer. ``version`` is the protocol level: 3 (3.1), 4 (3.1.1) or 5.
 
-    ``client_id`` is the one the client sent, or the one the broker has assigned to it. ``repr`` hides the password.
+    ``client_id`` is the one the client sent, or the one the broker has assigned to it. ``certificate`` is what it has
+    shown, if it was asked for one. ``repr`` hides the password.
     """
 
     client_id: str
@@ -25,6 +27,7 @@ class ConnectRequest:
     will_topic: str | None = None
     listener: str = ""
     user_properties: tuple[tuple[str, str], ...] = ()
+    certificate: ClientCertificate | None = None
 
 
 @dataclass(frozen=True)

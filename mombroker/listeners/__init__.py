@@ -1,5 +1,5 @@
 """Floor 5: sockets. A listener accepts connections and feeds their bytes to the runtime."""
 
-from mombroker.listeners.tcp import TcpListener
+from mombroker.listeners.listener import Listener
 
-__all__ = ["TcpListener"]
+__all__ = ["Listener"]

@@ -1,12 +1,16 @@
-"""MQTT over TCP: a protocol object per connection that passes bytes to the runtime and back."""
+"""MQTT over a stream of bytes, which TCP, TLS and Unix sockets are: a protocol object per connection that passes bytes
+to the runtime and back."""
 
 import asyncio
 import socket
 from typing import Any, cast
 
 from mombroker.core import Connection, Transport
+from mombroker.listeners.connections import Connections
+from mombroker.listeners.shown_certificate import shown_certificate
+from mombroker.model.certificate import ClientCertificate
+from mombroker.model.identity import UNIX
 from mombroker.wiring.runtime import Runtime
-from mombroker.wiring.settings_address import Address
 
 HIGH_WATER = 256 * 1024
 LINGER_SECONDS = 1.0
@@ -52,6 +56,11 @@ class TcpTransport(Transport):
             return
         self.closing = True
         self._transport.resume_reading()
+        if not self._transport.can_write_eof():
+            # TLS says goodbye by itself, and waits for the client's.
+            self._transport.close()
+            asyncio.get_running_loop().call_later(LINGER_SECONDS, self._transport.abort)
+            return
         try:
             self._transport.write_eof()
         except OSError:
@@ -65,17 +74,25 @@ class TcpTransport(Transport):
         if not self._transport.is_closing():
             self._transport.abort()
 
+    def certificate(self) -> ClientCertificate | None:
+        """What the client has shown in the handshake of TLS."""
+        return shown_certificate(self._transport)
+
 
 class TcpProtocol:
     """What asyncio calls for one connection: an ``asyncio.Protocol``, without that base, which has nothing in it and
     would keep mypyc from compiling the class."""
 
-    __slots__ = ("_runtime", "_listener", "_name", "_connection", "_transport")
+    __slots__ = ("_runtime", "_connections", "_name", "_peer", "_connection", "_transport")
 
-    def __init__(self, runtime: Runtime, listener: "TcpListener", name: str) -> None:
+    def __init__(
+        self, runtime: Runtime, connections: Connections, name: str, peer: tuple[str, int] | None = None
+    ) -> None:
+        """``peer`` is where the client is, if that is not where the connection comes from."""
         self._runtime: Runtime = runtime
-        self._listener: TcpListener = listener
+        self._connections: Connections = connections
         self._name: str = name
+        self._peer: tuple[str, int] | None = peer
         self._connection: Connection | None = None
         self._transport: TcpTransport | None = None
 
@@ -83,15 +100,15 @@ class TcpProtocol:
         """A client has connected."""
         tcp = cast(asyncio.Transport, transport)
         tcp.set_write_buffer_limits(high=HIGH_WATER)
-        _send_without_delay(tcp.get_extra_info("socket"))
-        peer: Any = tcp.get_extra_info("peername") or ("", 0)
-        if self._listener.stopped:
+        send_without_delay(tcp.get_extra_info("socket"))
+        if self._connections.stopped:
             # It was accepted just before.
             tcp.abort()
             return
+        host, port = self._peer or peer_of(tcp)
         self._transport = TcpTransport(tcp)
-        self._connection = self._runtime.open_connection(self._transport, str(peer[0]), int(peer[1]), self._name)
-        self._listener.opened(self._transport)
+        self._connection = self._runtime.open_connection(self._transport, host, port, self._name)
+        self._connections.opened(self._transport)
 
     def data_received(self, data: bytes) -> None:
         """Bytes have arrived; those after the close are dropped."""
@@ -111,7 +128,7 @@ class TcpProtocol:
         if self._connection is not None and self._transport is not None:
             self._transport.closing = True
             self._runtime.connection_lost(self._connection)
-            self._listener.closed(self._transport)
+            self._connections.closed(self._transport)
             self._connection = None
             self._transport = None
 
@@ -126,63 +143,16 @@ class TcpProtocol:
             self._runtime.congestion(self._connection, False)
 
 
-def _send_without_delay(sock: socket.socket | None) -> None:
+def peer_of(transport: asyncio.BaseTransport) -> tuple[str, int]:
+    """The client's host and port; UNIX and 0 where there are none."""
+    sock: socket.socket | None = transport.get_extra_info("socket")
+    if sock is not None and sock.family == socket.AF_UNIX:
+        return UNIX, 0
+    peer: Any = transport.get_extra_info("peername") or ("", 0)
+    return str(peer[0]), int(peer[1])
+
+
+def send_without_delay(sock: socket.socket | None) -> None:
+    """What is written goes at once, and does not wait for more."""
     if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-class TcpListener:
-    """One listening address. ``port`` is the real one, also when 0 was asked for."""
-
-    def __init__(self, runtime: Runtime, address: Address) -> None:
-        self._runtime: Runtime = runtime
-        self._address: Address = address
-        self._server: asyncio.Server | None = None
-        self._open: set[TcpTransport] = set()
-        self._all_closed: asyncio.Future[None] | None = None
-        self.port: int = address.port
-        self.stopped: bool = False
-
-    @property
-    def address(self) -> str:
-        """HOST:PORT as it is listened on."""
-        return str(Address(self._address.host, self.port))
-
-    async def start(self) -> None:
-        """Begin to listen. Raises OSError, e.g. when the port is taken."""
-        loop = asyncio.get_running_loop()
-        name = str(self._address)
-        self._server = await loop.create_server(
-            lambda: cast(asyncio.Protocol, TcpProtocol(self._runtime, self, name)),
-            self._address.host,
-            self._address.port,
-            backlog=1024,
-            reuse_address=True,
-        )
-        # A tuple with asyncio, a list with uvloop, which compiled code would not take for one.
-        self.port = cast(Any, self._server).sockets[0].getsockname()[1]
-
-    def stop_accepting(self) -> None:
-        """Accept no new connection; those that are open go on."""
-        self.stopped = True
-        if self._server is not None:
-            self._server.close()
-
-    async def wait_closed(self) -> None:
-        """Close what the broker has not closed by itself, as when its store has failed, and wait until every
-        connection is gone: LINGER_SECONDS at most."""
-        for transport in list(self._open):
-            transport.close()
-        if self._open:
-            self._all_closed = asyncio.get_running_loop().create_future()
-            await self._all_closed
-
-    def opened(self, transport: TcpTransport) -> None:
-        """A connection has been opened."""
-        self._open.add(transport)
-
-    def closed(self, transport: TcpTransport) -> None:
-        """A connection has been closed."""
-        self._open.discard(transport)
-        if not self._open and self._all_closed is not None and not self._all_closed.done():
-            self._all_closed.set_result(None)

@@ -18,6 +18,10 @@ ADMIN: Final = "admin"
 ACTIONS: Final = (PUBLISH, SUBSCRIBE, RECEIVE, CONFIGURE, WRITE, READ, ADMIN)
 
 
+UNIX: Final = "unix"
+"""The address of a client that has come over a Unix socket, and so from this machine."""
+
+
 @dataclass(frozen=True)
 class Identity:
     """The outcome of a successful authentication; what authorisation decides on.

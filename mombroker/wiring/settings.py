@@ -17,6 +17,7 @@ from mombroker.wiring.settings_keys import (
     MqttSettings,
     NativeSettings,
     StorageSettings,
+    TlsSettings,
 )
 from mombroker.wiring.settings_sources import Given, from_environment, from_file, from_overrides
 
@@ -30,6 +31,7 @@ __all__ = [
     "NativeSettings",
     "Settings",
     "StorageSettings",
+    "TlsSettings",
     "load_settings",
     "parse_address",
 ]
@@ -45,6 +47,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     storage: StorageSettings = StorageSettings()
     http: HttpSettings = HttpSettings()
     grpc: GrpcSettings = GrpcSettings()
+    tls: TlsSettings = TlsSettings()
     log: LogSettings = LogSettings()
     hooks: HooksSettings = HooksSettings()
     native: NativeSettings = NativeSettings()

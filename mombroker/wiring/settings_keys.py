@@ -5,7 +5,15 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from mombroker.core.limits import Limits
-from mombroker.wiring.settings_address import Address, optional_addresses, parse_address
+from mombroker.wiring.settings_address import (
+    GRPC,
+    HTTP,
+    Address,
+    Network,
+    optional_addresses,
+    parse_address,
+    parse_network,
+)
 
 PROTOCOL_LEVELS: dict[str, int] = {"3.1": 3, "3.1.1": 4, "5.0": 5}
 
@@ -20,14 +28,45 @@ class MqttSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         tuple[str, ...],
         Meta(
             min_length=1,
-            description="Addresses to listen on, HOST:PORT each. Port 0 takes a free one. Only this machine can reach "
+            description="Addresses to listen on: `HOST:PORT` (TCP), `mqtts://HOST:PORT` (TLS), `ws://HOST:PORT/PATH` "
+            "and `wss://HOST:PORT/PATH` (WebSocket; without a path: `/mqtt`), `unix:PATH`; `systemd:NAME` in the place "
+            "of HOST:PORT is a socket that systemd has opened. Port 0 takes a free one. Only this machine can reach "
             "the default; think of users and access rules before you open it to a network.",
         ),
     ] = ("127.0.0.1:1883",)
+    origins: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Origins of web pages that may connect over WebSocket, such as `https://app.example`; `*` is "
+            "every one. Empty: pages that this machine serves itself. Programs that are no browser may always."
+        ),
+    ] = ()
+    unix_mode: Annotated[
+        Literal["0600", "0660", "0666"],
+        Meta(
+            description="Who may connect to the Unix sockets: the broker's own user (`0600`), its group too, or "
+            "everybody on this machine."
+        ),
+    ] = "0600"
+    proxies: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Load balancers that tell by the PROXY protocol (version 1 or 2) whose connection they pass "
+            "on, as addresses or networks such as `10.0.0.0/8`. Their connections have to begin with it."
+        ),
+    ] = ()
     versions: Annotated[
         tuple[Literal["3.1", "3.1.1", "5.0"], ...],
         Meta(min_length=1, description="Protocol versions that clients may speak."),
     ] = ("3.1", "3.1.1", "5.0")
+    guard_sessions: Annotated[
+        bool,
+        Meta(
+            description="Whether the session of a user is given to nobody else: a client that comes with its client "
+            "identifier and another user name is refused. Without user names, whoever has the identifier has the "
+            "session."
+        ),
+    ] = True
     max_connections: Annotated[
         int, Meta(ge=1, le=10_000_000, description="Connections at a time; one more is refused.")
     ] = 100_000
@@ -136,9 +175,14 @@ class MqttSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         """``listen``, parsed. Raises ConfigurationError."""
         return tuple(parse_address(text) for text in self.listen)
 
+    def balancers(self) -> tuple[Network, ...]:
+        """``proxies``, parsed. Raises ConfigurationError."""
+        return tuple(parse_network(text) for text in self.proxies)
+
     def limits(self) -> Limits:
         """The same bounds as the core takes them."""
-        values = {name: getattr(self, name) for name in self.__struct_fields__ if name not in ("listen", "versions")}
+        elsewhere = ("listen", "origins", "proxies", "unix_mode", "versions")
+        values = {name: getattr(self, name) for name in self.__struct_fields__ if name not in elsewhere}
         return Limits(versions=tuple(sorted(PROTOCOL_LEVELS[name] for name in set(self.versions))), **values)
 
 
@@ -196,8 +240,8 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     listen: Annotated[
         str,
         Meta(
-            description="The address to listen on, HOST:PORT, or several with commas between them. Port 0 takes a free "
-            "one. `off`, or nothing: no HTTP."
+            description="The address to listen on, `HOST:PORT` or `https://HOST:PORT`, or several with commas between "
+            "them. Port 0 takes a free one. `off`, or nothing: no HTTP."
         ),
     ] = "127.0.0.1:8080"
     hosts: Annotated[
@@ -220,7 +264,7 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     def addresses(self) -> tuple[Address, ...]:
         """Where to listen; none if HTTP is off."""
-        return optional_addresses(self.listen)
+        return optional_addresses(self.listen, HTTP)
 
 
 class GrpcSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -229,8 +273,8 @@ class GrpcSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     listen: Annotated[
         str,
         Meta(
-            description="The address to listen on, HOST:PORT, or several with commas between them. Port 0 takes a free "
-            "one. `off`, or nothing: no gRPC."
+            description="The address to listen on, `HOST:PORT` or `grpcs://HOST:PORT` (TLS), or several with commas "
+            "between them. Port 0 takes a free one. `off`, or nothing: no gRPC."
         ),
     ] = "off"
     max_message: Annotated[
@@ -239,7 +283,49 @@ class GrpcSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     def addresses(self) -> tuple[Address, ...]:
         """Where to listen; none if gRPC is off."""
-        return optional_addresses(self.listen)
+        return optional_addresses(self.listen, GRPC)
+
+
+class TlsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The certificates of all encrypted addresses, MQTT, HTTP and gRPC alike. Files are PEM, and are read again on
+    SIGHUP; connections that are open stay."""
+
+    certificate: Annotated[
+        str, Meta(description="The broker's certificate, with those between it and the root behind it.")
+    ] = ""
+    key: Annotated[str, Meta(description="The certificate's private key. Empty: it is in the certificate's file.")] = ""
+    key_password_file: Annotated[
+        str,
+        Meta(description="A file whose first line opens an encrypted private key. Empty: the key is not encrypted."),
+    ] = ""
+    hosts: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Other certificates for clients that ask for a certain host (SNI), as `HOST=FILE`; the file "
+            "has the certificate and its key. `*.example.org` is any one name in that place."
+        ),
+    ] = ()
+    client_certificates: Annotated[
+        Literal["off", "optional", "required"],
+        Meta(
+            description="Whether MQTT clients show a certificate of their own. `required`: nobody connects without "
+            "one. A plugin says what it means for who they are."
+        ),
+    ] = "off"
+    client_ca: Annotated[
+        str,
+        Meta(description="The certificates of those who may have signed the clients' ones; needed to ask for them."),
+    ] = ""
+    crl: Annotated[
+        str,
+        Meta(
+            description="A list of revoked client certificates, of each authority in `client_ca`. Empty: none is "
+            "revoked."
+        ),
+    ] = ""
+    minimum_version: Annotated[Literal["1.2", "1.3"], Meta(description="The oldest version of TLS that is spoken.")] = (
+        "1.2"
+    )
 
 
 class HooksSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -268,6 +354,7 @@ SECTIONS: dict[str, type[Struct]] = {
     "storage": StorageSettings,
     "http": HttpSettings,
     "grpc": GrpcSettings,
+    "tls": TlsSettings,
     "log": LogSettings,
     "hooks": HooksSettings,
     "native": NativeSettings,

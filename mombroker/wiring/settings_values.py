@@ -2,14 +2,14 @@
 
 import difflib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 from msgspec import inspect
 
 from mombroker.model.errors import ConfigurationError
-from mombroker.wiring.settings_address import optional_addresses, parse_address
+from mombroker.wiring.settings_address import GRPC, HTTP, MQTT, optional_addresses, parse_address, parse_network
 from mombroker.wiring.settings_keys import SECTIONS
 
 
@@ -31,17 +31,30 @@ def checked_value(section: str, key: str, value: object, *, written: bool = True
     except msgspec.ValidationError:
         raise ConfigurationError(f"{where} is {shown(value)}: write {expected(kind)}") from None
     if key == "listen":
-        _check_addresses(result, where)
+        _check_addresses(result, _SPOKEN[section], where)
+    elif key == "proxies":
+        _check_networks(result, where)
     return result
 
 
-def _check_addresses(addresses: str | Iterable[str], where: str) -> None:
+_SPOKEN = {"mqtt": MQTT, "http": HTTP, "grpc": GRPC}
+
+
+def _check_addresses(addresses: str | Iterable[str], schemes: Sequence[str], where: str) -> None:
     try:
         if isinstance(addresses, str):
-            optional_addresses(addresses)
+            optional_addresses(addresses, schemes)
         else:
             for address in addresses:
-                parse_address(address)
+                parse_address(address, schemes)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{where}: {error}") from None
+
+
+def _check_networks(networks: Iterable[str], where: str) -> None:
+    try:
+        for network in networks:
+            parse_network(network)
     except ConfigurationError as error:
         raise ConfigurationError(f"{where}: {error}") from None
 

@@ -5,25 +5,16 @@ subscription is allowed if a rule takes in everything its filter could match. On
 well is allowed if a later rule takes in all of it; the denied messages are withheld one by one.
 """
 
-from typing import Annotated, Literal
-
-from msgspec import Meta, Struct
+from typing import Any
 
 from mombroker.hooks import PluginContext, hookimpl
 from mombroker.model.identity import Identity
-from mombroker_plugins.acl_rules import OwnRules, Rule
+from mombroker_plugins.acl_commands import add_acl_commands
+from mombroker_plugins.acl_rules import OwnRules
+from mombroker_plugins.acl_settings import AclSettings
 
 REMEMBERED = 10_000
 """Clients whose own rules are kept at hand."""
-
-
-class AclSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``[plugins.acl]``"""
-
-    rules: Annotated[tuple[Rule, ...], Meta(description="The rules, the first that fits decides.")] = ()
-    default: Annotated[
-        Literal["deny", "allow"], Meta(description="What is decided where no rule has anything to say of a topic.")
-    ] = "deny"
 
 
 class Acl:
@@ -40,6 +31,12 @@ class Acl:
     def mombroker_authorize(self, identity: Identity, action: str, resource: str) -> bool | None:
         """What the first fitting rule says, or else the default; of what is no topic, None."""
         return self._rules_of(identity).decision(action, resource, self._default)
+
+    @staticmethod
+    @hookimpl
+    def mombroker_cli(cli: Any) -> None:
+        """Add ``mombroker acl``."""
+        add_acl_commands(cli)
 
     def _rules_of(self, identity: Identity) -> OwnRules:
         key = (identity.client_id, identity.username, identity.roles)

@@ -106,13 +106,14 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class TopicRule:
-    """A rule for topics as it reads for one client."""
+    """A rule for topics as it reads for one client; ``number`` is its place in the settings, from 1."""
 
-    __slots__ = ("access", "pattern")
+    __slots__ = ("access", "number", "pattern")
 
-    def __init__(self, access: str, pattern: Levels) -> None:
+    def __init__(self, access: str, pattern: Levels, number: int) -> None:
         self.access = access
         self.pattern = pattern
+        self.number = number
 
     def decides(self, action: str, asked: Levels) -> bool | None:
         """What the rule says about an action on a topic (to subscribe: on a filter); None if nothing."""
@@ -123,13 +124,14 @@ class TopicRule:
 
 
 class NameRule:
-    """A rule for queues or services as it reads for one client."""
+    """A rule for queues or services as it reads for one client; ``number`` is its place in the settings, from 1."""
 
-    __slots__ = ("access", "pattern")
+    __slots__ = ("access", "number", "pattern")
 
-    def __init__(self, access: str, pattern: str) -> None:
+    def __init__(self, access: str, pattern: str, number: int) -> None:
         self.access = access
         self.pattern = pattern
+        self.number = number
 
     def decides(self, action: str, name: str) -> bool | None:
         """What the rule says about an action on a queue or service; None if nothing."""
@@ -141,34 +143,39 @@ class NameRule:
 class OwnRules:
     """The rules about one client, with its own names filled in, in their order."""
 
-    __slots__ = ("admin", "names", "topics")
+    __slots__ = ("admin", "admin_number", "names", "topics")
 
     def __init__(self, identity: Identity, rules: tuple[Rule, ...]) -> None:
         self.topics: list[TopicRule] = []
         self.names: dict[str, list[NameRule]] = {"queue": [], "service": []}
         self.admin: bool | None = None
+        self.admin_number = 0
         values = {"%c": identity.client_id, "%u": identity.username or ""}
-        for rule in rules:
+        for number, rule in enumerate(rules, 1):
             if rule.applies_to(identity):
-                self._add(rule, values)
+                self._add(rule, number, values)
 
-    def _add(self, rule: Rule, values: dict[str, str]) -> None:
+    def _add(self, rule: Rule, number: int, values: dict[str, str]) -> None:
         access = rule.access or DENY
         allows = access != DENY
-        if rule.admin is not None:
-            self.admin = rule.admin if self.admin is None else self.admin
+        if rule.admin is not None and self.admin is None:
+            self.admin, self.admin_number = rule.admin, number
         if rule.topic is not None:
             levels = _own_levels(rule.topic, values, allows)
             if levels is not None:
-                self.topics.append(TopicRule(access, levels))
+                self.topics.append(TopicRule(access, levels, number))
         for kind, names in (("queue", rule.queue), ("service", rule.service)):
             pattern = None if names is None else own_names(names, values, allows)
             if pattern is not None:
-                self.names[kind].append(NameRule(access, pattern))
+                self.names[kind].append(NameRule(access, pattern, number))
 
     def decision(self, action: str, resource: str, default: bool) -> bool | None:
         """What the first rule that has something to say says. Where none has: of a topic the default, of anything else
         None. Nobody may do what is no known action."""
+        return self.reason(action, resource, default)[0]
+
+    def reason(self, action: str, resource: str, default: bool) -> tuple[bool | None, int]:
+        """The decision, and the number of the rule behind it; 0 if there is none."""
         if action in _TOPIC_NEEDS:
             return self._of_topic(action, resource, default)
         kind, colon, name = resource.partition(":")
@@ -176,22 +183,22 @@ class OwnRules:
             for rule in self.names[kind]:
                 said = rule.decides(action, name)
                 if said is not None:
-                    return said
-            return None
-        return self.admin if (action, resource) == (ADMIN, BROKER) else False
+                    return said, rule.number
+            return None, 0
+        return (self.admin, self.admin_number) if (action, resource) == (ADMIN, BROKER) else (False, 0)
 
-    def _of_topic(self, action: str, resource: str, default: bool) -> bool | None:
+    def _of_topic(self, action: str, resource: str, default: bool) -> tuple[bool | None, int]:
         if resource.startswith(OWN_SPACES):
-            return None
+            return None, 0
         asked = without_share(resource) if action == SUBSCRIBE else resource
         if not asked:
-            return False
+            return False, 0
         levels = plain(tuple(asked.split("/")))
         for rule in self.topics:
             said = rule.decides(action, levels)
             if said is not None:
-                return said
-        return default
+                return said, rule.number
+        return default, 0
 
 
 def _check_topic(topic: str, access: str | None) -> None:

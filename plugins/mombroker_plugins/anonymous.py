@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from mombroker.hooks import ConnectRequest, PluginContext, hookimpl
-from mombroker.model.identity import Identity
+from mombroker.model.identity import UNIX, Identity
 
 ADMIN_ROLE = "admin"
 
@@ -57,6 +57,8 @@ class Anonymous:
 @functools.lru_cache(1024)
 def is_loopback(address: str) -> bool:
     """Whether a connection comes from this machine. No, if its address is not known."""
+    if address == UNIX:
+        return True
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

@@ -6,6 +6,7 @@ from mombroker.core import Limits
 from mombroker.hooks.events import ClientConnected, ClientDisconnected, ClientRefused, SessionTakenOver
 from mombroker.hooks.requests import ConnectRequest
 from mombroker.model.identity import Identity, Refusal
+from mombroker.model.reasons import CLIENT_IDENTIFIER_NOT_VALID, SESSION_TAKEN_OVER
 from mombroker.mqtt import Connect, PingReq, PingResp, Will, encode
 
 from .world import FOREVER, Policies, World, properties
@@ -520,3 +521,40 @@ def test_a_client_with_properties_of_its_own_is_seen_by_the_hooks() -> None:
     hooks.verdict = note
     World(hooks=hooks).client("a").connect(user=[("k", "1"), ("k", "2")])
     assert seen == [(("k", "1"), ("k", "2"))]
+
+
+def test_the_session_of_a_user_is_given_to_nobody_else():
+    world = World()
+    owner = world.client("pump")
+    owner.connect(clean=False, session_expiry=100, username="anna")
+    owner.subscribe("t", qos=1)
+    thief = world.client("pump")
+    connack = thief.connect(clean=False, username="bert")
+    assert connack is not None and connack.reason == CLIENT_IDENTIFIER_NOT_VALID
+    assert owner.connection is not None and not owner.closed
+    owner.cut()
+    world.crash()
+    for username in ("bert", None):
+        connack = thief.connect(clean=True, username=username)
+        assert connack is not None and connack.reason == CLIENT_IDENTIFIER_NOT_VALID
+    connack = owner.connect(clean=False, session_expiry=100, username="anna")
+    assert connack is not None and connack.session_present
+
+
+def test_a_client_identifier_is_free_when_its_session_is_over():
+    world = World()
+    world.client("pump").connect(clean=True, username="anna")
+    world.clients[0].disconnect()
+    connack = world.client("pump").connect(clean=True, username="bert")
+    assert connack is not None and connack.reason == 0
+
+
+@pytest.mark.parametrize(("limits", "first"), [(Limits(sys_interval=0, guard_sessions=False), "anna"), (None, None)])
+def test_a_session_that_is_not_guarded_goes_to_whoever_has_its_client_identifier(limits, first):
+    world = World(limits)
+    owner = world.client("pump")
+    owner.connect(clean=False, session_expiry=100, username=first)
+    other = world.client("pump")
+    connack = other.connect(clean=False, session_expiry=100, username="bert")
+    assert connack is not None and connack.session_present
+    assert owner.disconnect_reason == SESSION_TAKEN_OVER

@@ -119,7 +119,12 @@ def _runs(checker: str) -> str:
     ]
     figures = published[-1].figures
     if figures:
-        rows += ["", "| in the last run | |", "|---|--:|", *(f"| {name} | {value:g} |" for name, value in figures.items())]
+        rows += [
+            "",
+            "| in the last run | |",
+            "|---|--:|",
+            *(f"| {name} | {value:g} |" for name, value in figures.items()),
+        ]
     rows += ["", "| date | commit | build | Python | cores | seconds | options |", "|---|---|---|---|--:|--:|---|"]
     rows += [_row(run) for run in published]
     found = [sentence for run in published for sentence in run.found]

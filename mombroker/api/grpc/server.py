@@ -19,6 +19,7 @@ from mombroker.api.logins import Logins
 from mombroker.api.ports import Native
 from mombroker.api.tokens import Tokens
 from mombroker.operations.catalogue import BY_REQUEST
+from mombroker.wiring.certificates import Certificates
 from mombroker.wiring.settings_address import Address
 
 TRANSPORT: Final = "grpc"
@@ -39,11 +40,19 @@ class GrpcServer:
     """Listens on some addresses. ``ports`` are the real ones, also where 0 was asked for."""
 
     def __init__(
-        self, native: Native, tokens: Tokens, addresses: Sequence[Address], max_message: int, log: Any
+        self,
+        native: Native,
+        tokens: Tokens,
+        addresses: Sequence[Address],
+        max_message: int,
+        log: Any,
+        certificates: Certificates | None = None,
     ) -> None:
-        """``max_message`` is the size in bytes of the largest message that a client may send."""
+        """``max_message`` is the size in bytes of the largest message that a client may send; ``certificates`` have to
+        be there if one of the addresses is encrypted."""
         self._native = native
         self._addresses = addresses
+        self._certificates = certificates
         self._calls = Calls(Logins(native, tokens, TRANSPORT), max_message, log)
         self._server = grpc.aio.server(options=_options(max_message))
         self._health = health.aio.HealthServicer()
@@ -52,7 +61,7 @@ class GrpcServer:
     @property
     def addresses(self) -> list[str]:
         """HOST:PORT as they are listened on."""
-        return [str(Address(address.host, port)) for address, port in zip(self._addresses, self.ports, strict=True)]
+        return [str(address.at(port)) for address, port in zip(self._addresses, self.ports, strict=True)]
 
     async def start(self) -> None:
         """Begin to listen. Raises OSError, e.g. when the port is taken."""
@@ -65,10 +74,16 @@ class GrpcServer:
         reflection.enable_server_reflection(names, self._server)
         for address in self._addresses:
             try:
-                self.ports.append(self._server.add_insecure_port(str(address)))
+                self.ports.append(self._add_port(address))
             except RuntimeError:
                 raise OSError(errno.EADDRINUSE, f"cannot listen on {address} for gRPC; is the port taken?") from None
         await self._server.start()
+
+    def _add_port(self, address: Address) -> int:
+        where = str(Address(address.host, address.port))
+        if not address.is_encrypted or self._certificates is None:
+            return self._server.add_insecure_port(where)
+        return self._server.add_secure_port(where, _Keys(self._certificates).credentials())
 
     async def stop(self) -> None:
         """Accept no new call, break off those that wait, and return when the others have ended: GRACE_SECONDS and
@@ -95,6 +110,29 @@ class GrpcServer:
                 return grpc.stream_stream_rpc_method_handler(Push(self._calls, self._native, SERVE).handle)
         operation = _OPERATIONS[method.name]
         return grpc.unary_unary_rpc_method_handler(Unary(self._calls, self._native, operation, method).handle)
+
+
+class _Keys:
+    """The certificate, for a library that shakes hands by itself. It asks before each handshake, and is told what is
+    new."""
+
+    def __init__(self, certificates: Certificates) -> None:
+        self._certificates = certificates
+        self._given = certificates.key_and_chain()
+
+    def credentials(self) -> grpc.ServerCredentials:
+        """What a port is opened with."""
+        return grpc.dynamic_ssl_server_credentials(self._configuration(), self._renewed)
+
+    def _configuration(self) -> Any:
+        return grpc.ssl_server_certificate_configuration([self._given])
+
+    def _renewed(self) -> Any:
+        now = self._certificates.key_and_chain()
+        if now == self._given:
+            return None
+        self._given = now
+        return self._configuration()
 
 
 def _options(max_message: int) -> list[tuple[str, int]]:

@@ -7,6 +7,7 @@ polls while it stops. Its protocol objects are all that is needed here.
 import asyncio
 import contextlib
 import logging
+import ssl
 import time
 from collections.abc import Callable
 from email.utils import formatdate
@@ -31,6 +32,7 @@ STOP_SECONDS: Final = 2.0
 TICK_SECONDS: Final = 1.0
 KEEP_ALIVE_SECONDS: Final = 60
 BACKLOG: Final = 1024
+HTTP_ALPN: Final = ("http/1.1",)
 
 _quiet = logging.getLogger("mombroker.http.protocol")
 _quiet.setLevel(logging.CRITICAL)  # what clients do wrong they are told, and the log has better things to hold
@@ -46,8 +48,11 @@ class HttpServer:
         tokens: Tokens,
         trouble: Callable[[], Problem | None],
         log: Any,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
+        """``tls`` has to be there if one of the addresses is encrypted."""
         self._settings = settings
+        self._tls = tls
         self._stopping: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._context = Context(
             native,
@@ -85,7 +90,7 @@ class HttpServer:
     @property
     def addresses(self) -> list[str]:
         """HOST:PORT of each address as it is listened on."""
-        return [str(Address(address.host, port)) for (address, _), port in zip(self._servers, self.ports, strict=True)]
+        return [str(address.at(port)) for (address, _), port in zip(self._servers, self.ports, strict=True)]
 
     async def start(self) -> None:
         """Begin to listen. Raises OSError, e.g. when a port is taken."""
@@ -98,7 +103,12 @@ class HttpServer:
         loop = asyncio.get_running_loop()
         try:
             return await loop.create_server(
-                self._protocol, address.host, address.port, backlog=BACKLOG, reuse_address=True
+                self._protocol,
+                address.host,
+                address.port,
+                ssl=self._tls if address.is_encrypted else None,
+                backlog=BACKLOG,
+                reuse_address=True,
             )
         except OSError as error:
             told = f"cannot serve HTTP on {address} ({error.strerror}): choose another address (http.listen), or off"
