@@ -1,0 +1,46 @@
+"""Makes a failure smaller: first the shortest prefix that fails, then steps left out that it does not need."""
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Collection
+
+Attempt = Callable[[int, int, Collection[int]], tuple[str | None, Counter[str]]]
+
+
+def shrink(seed: int, steps: int, attempt: Attempt) -> tuple[int, list[int]]:
+    """The fewest steps found that still fail: how many steps, and which of them are left out."""
+
+    def fails(length: int, without: Collection[int]) -> bool:
+        return attempt(seed, length, without)[0] is not None
+
+    length = _shortest(steps, lambda tried: fails(tried, ()))
+    without: set[int] = set()
+    size = max(1, length // 2)
+    while size:
+        start = 0
+        while start < length:
+            block = {index for index in range(start, min(start + size, length)) if index not in without}
+            if block and fails(length, without | block):
+                without |= block
+            start += size
+        size //= 2
+    left = [index for index in range(length) if index not in without]
+    text = ",".join(map(str, left))
+    print(f"{len(left)} of {length} steps are needed", file=sys.stderr)
+    print(
+        f"replay: python tests/reliability simulation --seeds {seed} --steps {length} --only {text} --trace",
+        file=sys.stderr,
+    )
+    return length, sorted(without)
+
+
+def _shortest(steps: int, fails: Callable[[int], bool]) -> int:
+    """A failing length as small as halving finds; a longer run need not fail, so each is tried."""
+    low, high = 0, steps
+    while low + 1 < high:
+        middle = (low + high) // 2
+        if fails(middle):
+            high = middle
+        else:
+            low = middle
+    return high
