@@ -70,6 +70,27 @@ def test_sessions_messages_and_what_is_in_flight_come_back_from_disk(tmp_path: P
         world.disk.close()
 
 
+@pytest.mark.conforms("MQTT-3.3.1-1")
+@pytest.mark.parametrize("orderly", [False, True])
+def test_what_a_client_was_sent_before_it_left_is_marked_as_sent_again_after_a_restart(orderly: bool) -> None:
+    world = World()
+    subscriber, publisher = world.client("sub"), world.client("pub")
+    back(subscriber)
+    subscriber.subscribe("t", qos=1)
+    subscriber.cut()
+    publisher.connect()
+    publisher.publish("t", "sent", 1)
+    subscriber.auto = False
+    back(subscriber)
+    if orderly:
+        world.restart()
+    else:
+        subscriber.cut()
+        world.crash()
+    back(subscriber)
+    assert [(packet.payload(), packet.dup) for packet in subscriber.publishes()] == [(b"sent", True)]
+
+
 def test_a_large_backlog_with_shared_bodies_comes_back_from_disk_in_order(tmp_path: Path) -> None:
     world = DiskWorld(tmp_path)
     try:
