@@ -125,7 +125,9 @@ def _restore_session(engine: "Engine", key: bytes, record: dict[str, Any], tally
     if tally is not None:
         engine.restore_tally(session.queue, tally)
     if was_connected:
-        session.queue.sent_to = max(session.queue.sent_to, _possibly_sent(engine, session))
+        # While the last units were being written, the client may have acknowledged any number of messages and got the
+        # next ones. DUP says that a message *might* be sent again (MQTT-3.3.1-1).
+        session.queue.sent_to = session.queue.next_position
     engine.sessions[session.client_id] = session
     if record["will"] is not None:
         session.will = will_from_fields(record["will"])
@@ -135,13 +137,6 @@ def _restore_session(engine: "Engine", key: bytes, record: dict[str, Any], tally
     if session.expiry != NEVER:
         engine.timers.add(session.disconnected_at + session.expiry, SESSION_EXPIRY, session.client_id)
     return session
-
-
-def _possibly_sent(engine: "Engine", session: Session) -> int:
-    """How far a connected client may have been sent messages before the broker stopped: a window beyond what is
-    known. Their DUP flag is set, since they *might* be sent again (MQTT-3.3.1-1)."""
-    queue = session.queue
-    return min(queue.next_position, max(queue.sent_to, queue.next_position - queue.count) + engine.limits.max_inflight)
 
 
 def _restore_subscription(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from mombroker.core import Limits
 from mombroker.mqtt import Ack
 from mombroker.mqtt.packet_types import PUBREC
 from mombroker_storage.lmdb_store.store import LmdbStore
@@ -89,6 +90,25 @@ def test_what_a_client_was_sent_before_it_left_is_marked_as_sent_again_after_a_r
         world.crash()
     back(subscriber)
     assert [(packet.payload(), packet.dup) for packet in subscriber.publishes()] == [(b"sent", True)]
+
+
+@pytest.mark.conforms("MQTT-3.3.1-1")
+def test_what_a_client_was_sent_while_a_commit_took_its_time_is_marked_after_a_crash() -> None:
+    world = World(Limits(sys_interval=0, max_inflight=1))
+    subscriber, publisher = world.client("sub"), world.client("pub")
+    back(subscriber)
+    subscriber.subscribe("t", qos=1)
+    publisher.connect()
+    world.hold_commits = True
+    for text in "abc":
+        publisher.publish("t", text, 1, run=False)
+    world.run()
+    assert subscriber.payloads() == ["a", "b", "c"]
+    world.commit_one()
+    world.crash()
+    world.commit_all()
+    back(subscriber)
+    assert [(got.payload, got.dup) for got in subscriber.got] == [(b"a", True), (b"b", True), (b"c", True)]
 
 
 def test_a_large_backlog_with_shared_bodies_comes_back_from_disk_in_order(tmp_path: Path) -> None:
