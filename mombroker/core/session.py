@@ -318,11 +318,7 @@ class Session(Consumer):
         self.inflight = kept
         self.withheld = None
         self.connection = None
-        queue = self.queue
-        barrier = self.engine.barrier
-        queue.rewind(barrier)
-        if self.durable and queue.count and queue.touched != barrier.number:
-            barrier.touch(queue)  # how far the client has been sent messages outlives the broker
+        self.queue.rewind(self.engine.barrier)
         for ref in returned:
             cast(Source, ref.queue.consumer).returned(ref)
         for queue in {ref.queue.id: ref.queue for ref in returned}.values():

@@ -57,7 +57,11 @@ def persist(engine: "Engine", session: Session) -> None:
         "disconnected_at": session.disconnected_at,
         "will": will.fields() if will is not None else None,
     }
-    engine.barrier.unit.put(TABLE_SESSION, engine.key_of(session), dump(record))
+    barrier = engine.barrier
+    barrier.unit.put(TABLE_SESSION, engine.key_of(session), dump(record))
+    queue = session.queue
+    if session.connection is None and queue.count and queue.touched != barrier.number:
+        barrier.touch(queue)  # from now on the record does not say any more that all may have been sent
 
 
 def end(engine: "Engine", session: Session) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mombroker.core import Limits
-from mombroker.mqtt import Ack
+from mombroker.mqtt import Ack, Will
 from mombroker.mqtt.packet_types import PUBREC
 from mombroker_storage.lmdb_store.store import LmdbStore
 
@@ -109,6 +109,24 @@ def test_what_a_client_was_sent_while_a_commit_took_its_time_is_marked_after_a_c
     world.commit_all()
     back(subscriber)
     assert [(got.payload, got.dup) for got in subscriber.got] == [(b"a", True), (b"b", True), (b"c", True)]
+
+
+@pytest.mark.conforms("MQTT-3.3.1-1")
+def test_what_a_client_was_sent_before_a_crash_is_marked_even_after_its_will_and_another_restart() -> None:
+    world = World()
+    subscriber, publisher = world.client("sub"), world.client("pub")
+    back(subscriber)
+    subscriber.subscribe("t", qos=1)
+    subscriber.cut()
+    publisher.connect()
+    publisher.publish("t", "sent", 1)
+    subscriber.auto = False
+    subscriber.connect(clean=False, session_expiry=FOREVER, will=Will("w", b"gone"))
+    world.crash()
+    world.advance(1)
+    world.restart()
+    back(subscriber)
+    assert [(packet.payload(), packet.dup) for packet in subscriber.publishes()] == [(b"sent", True)]
 
 
 def test_a_large_backlog_with_shared_bodies_comes_back_from_disk_in_order(tmp_path: Path) -> None:
