@@ -80,6 +80,7 @@ def end(engine: "Engine", session: Session) -> None:
     if session.durable:
         unit.delete(TABLE_SESSION, key)
         unit.delete(TABLE_INFLIGHT, key)
+        engine.barrier.session_ended(session.client_id)
     engine.delete_queue(session.queue)
     engine.event(SessionEnded(engine.now, session.client_id))
 
