@@ -58,7 +58,12 @@ class Gone:
 
 
 class Goodbye:
-    """A mark: the broker has read a DISCONNECT."""
+    """A mark: the broker has read a DISCONNECT that asks for no will."""
+
+    __slots__ = ("will",)
+
+    def __init__(self, will: Sent | None) -> None:
+        self.will = will
 
 
 class Client:
@@ -76,7 +81,9 @@ class Client:
         self.old_links: list[Link] = []
         self.connected = False
         self.accepted = False
+        self.leaving = False
         self.must_clean = True
+        self.may_be_gone = False
         self.wants: dict[str, Any] = {}
         self.expiry = 0
         self.left_at = 0.0
@@ -138,9 +145,9 @@ class Client:
         if clean:
             self._begin_anew()
             self.must_clean = True
-        elif not lasting:
-            pass
         self.wants = {"clean": clean, "lasting": lasting}
+        if not lasting:
+            self.may_be_gone = True
         self._send_connect(rng, clean, lasting, settling)
 
     def _may_have_expired(self) -> bool:
@@ -155,7 +162,7 @@ class Client:
         self.decoder = Decoder(False, self.version)
         self.aliases_in = {}
         self.aliases_out = {}
-        self.accepted = False
+        self.accepted = self.leaving = False
         self.connected = True
         self.acks.clear()
         self.pending.clear()
@@ -164,6 +171,8 @@ class Client:
 
     def _begin_anew(self) -> None:
         """The client starts a session of its own: what it knew of the old one is forgotten."""
+        for will in self.wills:
+            will.due = 0.0
         for sent, _ in self.unacked.values():
             self.oracle.forgotten(sent)
         self.unacked.clear()
@@ -188,6 +197,7 @@ class Client:
             if rng.random() < 0.3:
                 self.alias_room = given.topic_alias_maximum = rng.choice((1, 5))
         self.wants["expiry"] = expiry
+        self.expiry = min(self.expiry, expiry)
         will = None if settling else self._new_will(rng, clean)
         self._send(Connect(self.client_id, self.version, clean, 0, None, None, will, given))
 
@@ -205,7 +215,7 @@ class Client:
         given = Properties()
         if self.version == V5 and rng.random() < 0.5:
             given.will_delay = rng.choice((1, 10, 40))
-            sent.due = float(given.will_delay)
+            sent.life = float(given.will_delay)
         return Will(topic, payload, sent.qos, False, given if self.version == V5 else None)
 
     def _payload(self, sent: Sent, padding: int) -> bytes:
@@ -235,9 +245,8 @@ class Client:
         if link is None or not self.accepted:
             return
         reason = 4 if self.version == V5 and rng.random() < 0.3 else 0
-        self._send(Disconnect(reason), Goodbye() if reason == 0 else None)
-        if self.will is not None and reason == 0:
-            self.will.banned = ""
+        self._send(Disconnect(reason), Goodbye(self.will) if reason == 0 else None)
+        self.leaving = True
         if rng.random() < 0.3:
             self.world.cut(link)
 
@@ -355,6 +364,9 @@ class Client:
             self._acknowledge_one()
 
     def _acknowledge_one(self) -> None:
+        if self.leaving:
+            self.acks.clear()
+            return
         kind, packet_id, number = self.acks.popleft()
         if kind == PUBACK:
             self.pending.pop(packet_id, None)
@@ -375,7 +387,7 @@ class Client:
             self._send(PingReq())
 
     def _send(self, packet: Packet, mark: Any = None) -> None:
-        if self.link is not None and not self.link.over:
+        if self.link is not None and not self.link.over and not self.leaving:
             if self.run.trace is not None:
                 self.run.trace(f"    {self.client_id} > {packet}")
             self.link.send(encode(packet, self.version), mark)
@@ -422,6 +434,9 @@ class Client:
             self.world.when_durable(lambda: self.oracle.settled(account, number))
         elif isinstance(mark, Gone):
             self.oracle.forgotten(mark.sent)
+        elif isinstance(mark, Goodbye) and mark.will is not None:
+            will = mark.will
+            self.world.when_durable(lambda: self.oracle.forbid(will, "its client had said goodbye"))
 
     def closed(self, link: Link) -> None:
         """A connection is over."""
@@ -437,9 +452,14 @@ class Client:
 
     def _leave(self) -> None:
         self.link = None
+        if self.accepted:
+            self.left_at = self.world.now
         self.connected = False
         self.accepted = False
-        self.left_at = self.world.now
+        if self.will is not None and not self.will.armed:
+            self.will.armed = True
+            delay = min(self.will.life, self.expiry if self.account.lasting else 0)
+            self.will.due = self.world.now + delay if delay else 0.0
         self.acks.clear()
         self.pending.clear()
         if not self.account.lasting or not self.wants.get("lasting"):
@@ -447,7 +467,9 @@ class Client:
         self.account.connected = False
 
     def died(self) -> None:
-        """The broker has died: its links are closed already."""
+        """The broker has died: its links are closed already. A session that counted as connected ends its connection
+        when the next broker starts, by that one's clock."""
+        self.left_at = min(self.left_at, self.world.now)
 
     def _take_connack(self, packet: ConnAck) -> None:
         if packet.reason:
@@ -457,11 +479,18 @@ class Client:
         if self.must_clean and packet.session_present:
             raise Found(f"{self.client_id} began anew, and the broker speaks of a session that is present")
         if not present:
-            if not self.must_clean and account.lasting and not self._may_have_expired():
+            if not self.must_clean and account.lasting and not self.may_be_gone and not self._may_have_expired():
                 raise Found(f"the session of {self.client_id} is gone, which had been acknowledged")
             self._begin_anew()
             self.oracle.new_session(account)
-        self.must_clean = False
+            for will in self.wills:
+                will.due = 0.0
+        elif not self.wants["clean"]:
+            for will in self.wills:
+                if will.due > self.world.latest:
+                    self.oracle.forbid(will, "its client had come back in time")
+        self.must_clean = self.may_be_gone = False
+        self.wills = [will for will in self.wills if not will.armed]
         account.lasting = self.wants["lasting"]
         account.connected = True
         self.expiry = self.wants["expiry"]
@@ -534,8 +563,10 @@ class Client:
 
     def _check_will(self, sent: Sent) -> None:
         owner = self.run.client_of(sent.publisher)
-        if not sent.armed and owner.will is sent and owner.link is not None and not owner.link.closing:
+        if not sent.armed and (owner.link is None or not owner.link.closing):
             raise Found(f"the will {sent} was published while its client is connected")
+        if sent.due > self.world.latest:
+            raise Found(f"the will {sent} was published {sent.due - self.world.latest} s too early")
 
     def _take_ack(self, packet: Ack) -> None:
         packet_id = int(packet.packet_id)
@@ -567,7 +598,7 @@ class Client:
 
     def _take_refusal(self, sent: Sent, reason: int) -> None:
         if reason == QUOTA_EXCEEDED:
-            if not self.oracle.lossy:
+            if not self.oracle.lossy and not self.config.may_reject():
                 raise Found(f"{sent} was refused for want of room, and there is room")
         elif not sent.banned:
             raise Found(f"{sent} was refused with {reason:#x} for no reason")
@@ -577,25 +608,31 @@ class Client:
 
     def settle(self, round: int) -> None:
         """Come back if there is a session to come back to, and take what there is."""
+        if self.link is not None and self.leaving:
+            self.world.cut(self.link)
         self.prompt = True
         if self.link is not None:
             self.world.stall(self.link, False)
+        if round and self.unacked and self.version != V5 and self.link is not None:
+            # MQTT 3 cannot be told of a refusal: its client tries again on another connection.
+            self.world.cut(self.link)
         if self.link is None and self.account.lasting and not self.must_clean:
             self.connect(Random(round), settling=True)
         self._acknowledge_all()
 
     def check(self) -> None:
         account = self.account
-        if self.accepted and (self.unacked or self.acks):
+        may_wait = self.version != V5 and (self.oracle.lossy or self.config.may_reject())
+        if self.accepted and (self.unacked and not may_wait or self.acks):
             raise Found(f"{self.client_id} still waits for the acknowledgement of {list(self.unacked)[:5]}")
         missing = [sent for sent in account.owed.values() if not self._is_excused(sent)]
         if missing:
             raise Found(f"{self.client_id} never got {missing[0]}, acknowledged and owed ({len(missing)} in all)")
 
     def _is_excused(self, sent: Sent) -> bool:
-        if self.config.withheld(self.client_id, sent.topic):
-            return self.run.spend(f"client:{self.client_id}", "refused-by-hook")
         queue = f"client:{self.client_id}"
+        if self.config.withheld(self.client_id, sent.topic) and self.run.spend(queue, "refused-by-hook"):
+            return True
         policy = self.config.policy(queue)
         life = policy.message_ttl
         if (sent.expires and self.world.latest >= sent.expires or life) and self.run.spend(queue, "expired"):

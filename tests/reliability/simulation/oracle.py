@@ -8,7 +8,6 @@ from the moment that it was sent until its acknowledgement came; it may reach wh
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 from .config import TOPICS, WILL_TOPICS, Config
 from .found import Found
@@ -90,6 +89,7 @@ class Sent:
         "tainted",
         "banned",
         "is_will",
+        "published",
         "armed",
         "due",
     )
@@ -114,6 +114,7 @@ class Sent:
         self.tainted = False
         self.banned = ""
         self.is_will = False
+        self.published = False
         self.armed = False
         self.due = 0.0
 
@@ -124,13 +125,14 @@ class Sent:
 class Group:
     """A shared subscription: what is owed to its members together."""
 
-    __slots__ = ("members", "owed", "got", "twice")
+    __slots__ = ("members", "owed", "got", "twice", "volatile")
 
     def __init__(self) -> None:
         self.members: list[Sub] = []
         self.owed: dict[int, tuple[Sent, list[Sub]]] = {}
         self.got: set[int] = set()
         self.twice: Counter[int] = Counter()
+        self.volatile: set[int] = set()
 
 
 class Account:
@@ -234,6 +236,11 @@ class Oracle:
             sent.over = self.clock()
             sent.witnesses = []
 
+    def forbid(self, sent: Sent, why: str) -> None:
+        """From now on it would be a lie if the message were published."""
+        if not sent.published:
+            sent.banned = why
+
     # -- subscriptions
 
     def subscribing(
@@ -270,7 +277,7 @@ class Oracle:
         sub.granted = now
         for topic in sub.topics:
             for other in account.possible[topic]:
-                if other is not sub and other.filter == sub.filter and other.until is NEVER:
+                if other.asked < sub.asked and other.filter == sub.filter and other.until is NEVER:
                     other.until = now
         if account.subs.get(sub.filter) is sub:
             sub.sure = True
@@ -335,6 +342,13 @@ class Oracle:
         account.last.clear()
         account.flagged.clear()
 
+    def died(self) -> None:
+        """The broker has died: what a session had that did not outlive it may go to others of its groups."""
+        for group in self.groups.values():
+            for number in group.volatile:
+                del group.twice[number]
+            group.volatile.clear()
+
     # -- messages on their way out
 
     def delivered(
@@ -346,6 +360,7 @@ class Oracle:
             raise Found(f"{account.client_id} got something that nobody has sent: {number}, {topic}, {size} bytes")
         if sent.banned:
             raise Found(f"{account.client_id} got {sent} although {sent.banned}")
+        sent.published = True
         self.counts["deliveries checked"] += 1
         subs = self._entitling(account, sent)
         self._check_quality(account, sent, subs, qos)
@@ -356,7 +371,7 @@ class Oracle:
         is_shared = False
         groups = 0
         if topic[0] == "s":
-            groups = self._of_groups(subs, sent, qos)
+            groups = self._of_groups(account, subs, sent, qos)
             is_shared = groups > 0
         retained = sent.retain and retain
         if retained:
@@ -371,7 +386,7 @@ class Oracle:
     def _entitling(self, account: Account, sent: Sent) -> list[Sub]:
         found = []
         for sub in account.possible.get(sent.topic, ()):
-            if sub.no_local and sent.publisher is account:
+            if sub.no_local and sent.publisher is account and not sent.is_will:
                 continue
             if sub.until < sent.moment:
                 continue
@@ -398,7 +413,7 @@ class Oracle:
         if qos > min(best, sent.qos):
             raise Found(f"{account.client_id} got {sent} at QoS {qos}, subscribed with {best}")
 
-    def _of_groups(self, subs: list[Sub], sent: Sent, qos: int) -> int:
+    def _of_groups(self, account: Account, subs: list[Sub], sent: Sent, qos: int) -> int:
         groups = 0
         own = any(not sub.group for sub in subs)
         for name in {sub.group for sub in subs if sub.group}:
@@ -408,6 +423,8 @@ class Oracle:
             group.got.add(sent.number)
             if qos == 2 and not own and len({sub.group for sub in subs}) == 1 and not sent.tainted:
                 group.twice[sent.number] += 1
+                if not account.lasting:
+                    group.volatile.add(sent.number)
                 if group.twice[sent.number] > 1 and not self._other_ways(name, sent):
                     raise Found(f"members of {name} got {sent} twice")
         return groups
@@ -418,9 +435,11 @@ class Oracle:
 
     def _check_copies(self, account: Account, sent: Sent, subs: list[Sub], qos: int, copies: int, dup: bool) -> None:
         number = sent.number
+        if sent.is_will and qos < 2 and self.config.crashes:
+            return  # published before a crash, and again afterwards if that was not on disk
         if qos == 2 and copies > 1 and not (sent.tainted and not account.lasting):
             raise Found(f"{account.client_id} got {sent} {copies} times, exactly once was promised")
-        if qos == 0 and copies > sent.sends:
+        if qos == 0 and copies > sent.sends and not (self.config.limits.queue_qos0 and self.config.crashes):
             raise Found(f"{account.client_id} got {sent} {copies} times, it was sent {sent.sends} times")
         if qos == 1:
             if account.fresh[number] > sent.sends:

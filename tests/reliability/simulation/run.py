@@ -55,6 +55,7 @@ class Run:
 
     def _died(self) -> None:
         self.hooks.later = self.world.questions = []
+        self.oracle.died()
         for actor in self.actors:
             actor.died()
 

@@ -218,8 +218,10 @@ class World(Outside):
 
     def _tell_handled(self, link: Link) -> None:
         connection = link.connection
-        if connection is None or connection.state == CLOSED or connection.blocked:
+        if connection is None or connection.blocked:
             return
+        if connection.state == CLOSED and connection.will_fires:
+            return  # how far it was read is not known, unless it ended with a DISCONNECT
         marks = link.marks
         done = 0
         while done < len(marks) and marks[done][0] <= link.read:
@@ -431,8 +433,8 @@ class World(Outside):
         if after_write and self.unit is not None:
             self.disk.write(self.unit)
         self.counts["crashes"] += 1
-        self._die()
         self.now -= back
+        self._die()
         self._begin()
 
     def _die(self) -> None:
