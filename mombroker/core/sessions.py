@@ -183,8 +183,8 @@ def _restore_inflight(engine: "Engine", session: Session, value: bytes) -> None:
     for packet_id, released, queue_id, position in record.leases:
         queue = engine.queues_by_id.get(queue_id)
         if queue is None:
-            if released:
-                session.inflight[packet_id] = released_ref(session.queue, position, packet_id)
+            # Its group has gone, with the message. The client may have that and keep its identifier: release it.
+            session.inflight[packet_id] = released_ref(session.queue, position, packet_id)
             continue
         ref = leased_ref(queue, position, packet_id)
         if released:
