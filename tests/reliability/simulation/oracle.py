@@ -186,9 +186,7 @@ class Oracle:
         elif self.config.publish_refused(topic):
             sent.banned = "the publish hook refuses it"
         elif qos and size:
-            sent.witnesses = [
-                sub for sub in self.live[topic] if sub.sure and not (sub.no_local and sub.account is publisher)
-            ]
+            sent.witnesses = self.witnesses(sent)
         if retain and not sent.banned:
             self.retained[topic].append(sent)
         return sent
@@ -235,6 +233,23 @@ class Oracle:
         if sent.over is NEVER:
             sent.over = self.clock()
             sent.witnesses = []
+
+    def owe_will(self, sent: Sent) -> None:
+        """A will has been published, and that is on disk."""
+        if sent.banned or sent.acked is not NEVER:
+            return
+        self.counts["wills owed"] += 1
+        sent.acked = self.clock()
+        for sub in sent.witnesses:
+            if sub.sure and sub.qos and sub.account.lasting and not sub.group:
+                self._owe(sent, sub.account)
+        sent.witnesses = []
+
+    def witnesses(self, sent: Sent) -> list[Sub]:
+        """Who is surely subscribed to a message's topic now."""
+        return [
+            sub for sub in self.live[sent.topic] if sub.sure and not (sub.no_local and sub.account is sent.publisher)
+        ]
 
     def forbid(self, sent: Sent, why: str) -> None:
         """From now on it would be a lie if the message were published."""
@@ -483,6 +498,10 @@ class Oracle:
         for topic in sub.topics:
             found, nothing = self._candidates(topic, sub.asked, sub.granted)
             if nothing or not found or not sub.qos or not self.config.may(account.client_id, "receive", topic):
+                continue
+            if self.lossy:
+                continue  # what was queued for it may have been refused along with a publish
+            if sub.no_local and any(self.sent[number].publisher is account for number in found):
                 continue
             if all(self.sent[number].qos for number in found):
                 account.retained_owed[(sub, topic)] = found
