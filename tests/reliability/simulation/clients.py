@@ -134,7 +134,7 @@ class Client:
                 return
             if takeover:
                 self.old_links.append(self.link)
-                self._leave()
+                self._leave(told=False)
             else:
                 self.run.world.cut(self.link)
         if self._may_have_expired() and not self.must_clean:
@@ -454,7 +454,8 @@ class Client:
             return
         self._leave()
 
-    def _leave(self) -> None:
+    def _leave(self, told: bool = True) -> None:
+        """The connection is over. ``told``: the broker knows."""
         self.link = None
         if self.accepted:
             self.left_at = self.world.now
@@ -465,7 +466,7 @@ class Client:
             # Whether there is a new session, or the old one, nobody knows.
             self.must_clean = True
         if self.will is not None and not self.will.armed:
-            self._arm(self.will)
+            self._arm(self.will, told)
         self.connected = False
         self.accepted = False
         self.acks.clear()
@@ -474,13 +475,13 @@ class Client:
             self.oracle.unsure(self.account)
         self.account.connected = False
 
-    def _arm(self, will: Sent) -> None:
+    def _arm(self, will: Sent, told: bool) -> None:
         """The connection has ended: its will is due, at once or after its delay."""
         will.armed = True
         delay = min(will.life, self.expiry if self.account.lasting else 0)
         will.due = self.world.now + delay if delay else 0.0
         certain = self.accepted and not self.leaving and not self.oracle.lossy and not self.config.may_reject()
-        if certain and will.qos and not self.world.dying:
+        if told and certain and will.qos and not self.world.dying:
             will.witnesses = self.oracle.witnesses(will)
             if not delay:
                 self.world.when_durable(lambda: self.oracle.owe_will(will))
@@ -694,7 +695,8 @@ class Client:
         policy = self.config.policy(queue)
         if self.config.withheld(self.client_id, sent.topic):
             found.append("refused-by-hook")
-        if sent.expires and self.world.latest >= sent.expires or policy.message_ttl:
+        age = self.config.limits.max_message_age if sent.is_will else 0
+        if sent.expires and self.world.latest >= sent.expires or policy.message_ttl or age:
             found.append("expired")
         if policy.max_messages < 1_000_000 or policy.max_bytes < 1 << 30:
             found.append("overflow")

@@ -502,7 +502,9 @@ class World(Outside):
             raise Found(f"{name} counts {queue.count} messages, {queue.bytes} bytes")
         in_memory = len(queue.ready) - queue.ready_head + len(queue.tail or ())
         # Of one that drops its oldest a page is read while its client is away.
-        may_be_read = policy.overflow is Overflow.DROP_OLDEST and (policy.max_messages < 1_000_000 or 0 < policy.max_bytes < 1 << 30)
+        may_be_read = policy.overflow is Overflow.DROP_OLDEST and (
+            policy.max_messages < 1_000_000 or 0 < policy.max_bytes < 1 << 30
+        )
         if in_memory > MOST_IN_MEMORY or in_memory and not queue.attached and not may_be_read:
             raise Found(f"{name} keeps {in_memory} messages in memory")
         if policy.max_messages and queue.count > policy.max_messages and policy.overflow in STRICT:
