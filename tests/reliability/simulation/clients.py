@@ -132,7 +132,8 @@ class Client:
         if self.link is not None:
             if self.connected and not takeover:
                 return
-            if takeover:
+            if takeover and self.accepted:
+                # One whose CONNECT may still be on its way would come after the new one, and take the session over.
                 self.old_links.append(self.link)
                 self._leave(told=False)
             else:

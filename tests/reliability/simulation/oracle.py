@@ -147,6 +147,7 @@ class Account:
         self.owed: dict[int, Sent] = {}
         self.copies: Counter[int] = Counter()
         self.fresh: Counter[int] = Counter()
+        self.exact: Counter[int] = Counter()
         self.done: set[int] = set()
         self.last: dict[tuple[str, str, int, int], int] = {}
         self.retained_owed: dict[tuple[Sub, str], set[int]] = {}
@@ -353,6 +354,7 @@ class Oracle:
         account.possible.clear()
         account.copies.clear()
         account.fresh.clear()
+        account.exact.clear()
         account.done.clear()
         account.last.clear()
         account.flagged.clear()
@@ -454,8 +456,10 @@ class Oracle:
         number = sent.number
         if sent.is_will and qos < 2 and self.config.crashes:
             return  # published before a crash, and again afterwards if that was not on disk
-        if qos == 2 and copies > 1 and not (sent.tainted and not account.lasting):
-            raise Found(f"{account.client_id} got {sent} {copies} times, exactly once was promised")
+        if qos == 2:
+            account.exact[number] += 1
+            if account.exact[number] > 1 and not (sent.tainted and not account.lasting):
+                raise Found(f"{account.client_id} got {sent} {copies} times, exactly once was promised")
         if qos == 0 and copies > sent.sends and not (self.config.limits.queue_qos0 and self.config.crashes):
             raise Found(f"{account.client_id} got {sent} {copies} times, it was sent {sent.sends} times")
         if qos == 1:
