@@ -1,0 +1,3 @@
+FULL=QUICK=None
+SCENARIOS={}
+def run_scenario(*a): ...
