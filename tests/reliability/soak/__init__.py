@@ -1,7 +1,7 @@
 """A broker for a long time at four fifths of what it can do, and for a short time at far more than it can.
 
-    python tests/reliability soak --minutes 30
-    python tests/reliability soak --scenario guessing --quick
+python tests/reliability soak --minutes 30
+python tests/reliability soak --scenario guessing --quick
 """
 
 import argparse

@@ -1,3 +1,199 @@
-FULL=QUICK=None
-SCENARIOS={}
-def run_scenario(*a): ...
+"""What has to hold in every overload: the rest is served on, and everything comes back to where it was."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from ...processes.server import mombroker
+from . import scenarios
+from .company import Pair
+from .pair import Trip
+from .result import Result
+from .scenarios import Scale
+from .subject import ADMIN, PASSWORD, Holdings, Subject
+from .verdicts import MIB
+from .vitals import Vitals, Watch
+
+Storm = Callable[[Subject, Scale, Result], Awaitable[None]]
+
+PAIR_RATE = 50.0
+CALM = 100
+"""Messages of the pair before and after an overload."""
+
+LONGEST_SILENCE = 10.0
+"""Seconds that a message of the pair may take in a run of its own. (In CI it has as long as it takes.)"""
+SLOWER = 3.0
+"""How much slower, compared with the control, the pair may be after an overload than before."""
+KEPT_MEMORY = 64 * MIB
+"""Memory that the broker may keep for next time: what the allocator does not give back to the system."""
+AGAIN = 1.1
+"""The next overload of the same kind takes it from there: it may add a tenth."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """An overload, the settings that it needs, and whether it is about users."""
+
+    storm: Storm
+    settings: str = ""
+    users: bool = False
+
+
+SCENARIOS = {
+    "publishers": Scenario(scenarios.publishers),
+    # With the default of 16 MiB each, hundreds of stalled readers may hold as many times 16 MiB.
+    "stalled": Scenario(scenarios.stalled, "\n[mqtt]\nmax_out_buffer = 1_048_576\n"),
+    "connects": Scenario(scenarios.connects),
+    "subscriptions": Scenario(scenarios.subscriptions),
+    "guessing": Scenario(scenarios.guessing, "\n[plugins.users]\n", users=True),
+}
+
+FULL = Scale(
+    rounds=3,
+    seconds=20,
+    publishers=20,
+    times=3,
+    readers=400,
+    flood=5000,
+    connects=10_000,
+    subscriptions=100_000,
+    subscribers=1000,
+    turns=10,
+    guessers=200,
+    users=10,
+)
+QUICK = Scale(
+    rounds=2,
+    seconds=6,
+    publishers=10,
+    times=3,
+    readers=100,
+    flood=2000,
+    connects=2000,
+    subscriptions=20_000,
+    subscribers=200,
+    turns=5,
+    guessers=100,
+    users=5,
+)
+
+
+def run_scenario(name: str, scale: Scale, place: Path, timed: bool = True) -> Result:
+    """Go through an overload several times with one broker. ``timed`` false: no verdict is about time or memory."""
+    scenario, result = SCENARIOS[name], Result()
+    password = PASSWORD if scenario.users else ""
+    subject = Subject(place, scenario.settings, password)
+    if scenario.users:
+        _add_admin(subject)
+    with ExitStack() as stack:
+        stack.enter_context(subject)
+        start = subject.settled()
+        pair = stack.enter_context(Pair(place, subject.port, PAIR_RATE, ADMIN if password else "", password))
+        watch = stack.enter_context(Watch(subject.server.pid, subject.server.data))
+        rounds = _Rounds(name, scenario.storm, scale, subject, pair, watch, result)
+        rounds.run()
+        result.add(pair.farewell())
+        result.faults += _come_back(subject, start)
+        if timed:
+            rounds.judge()
+    return result
+
+
+def _add_admin(subject: Subject) -> None:
+    server = subject.server
+    added = mombroker(
+        "user", "add", ADMIN, "--role", "admin", "--password-stdin", "--data", str(server.data),
+        cwd=server.place, given=f"{PASSWORD}\n",
+    )  # fmt: skip
+    assert added.returncode == 0, added.stderr
+
+
+def _come_back(subject: Subject, start: Holdings) -> list[str]:
+    return subject.back_to(start)
+
+
+class _Rounds:
+    """The rounds of one scenario, and what was seen before, during and after each."""
+
+    def __init__(
+        self, name: str, storm: Storm, scale: Scale, subject: Subject, pair: Pair, watch: Watch, result: Result
+    ) -> None:
+        self._name, self._storm, self._scale = name, storm, scale
+        self._subject, self._pair, self._watch, self._result = subject, pair, watch, result
+        self._calm: list[tuple[Vitals, list[Trip]]] = []
+        self._worst = 0.0
+        self._peak = 0
+
+    def run(self) -> None:
+        """All rounds, as long as the pair is well."""
+        self._look()
+        with_pair = self._subject.settled()
+        for number in range(1, self._scale.rounds + 1):
+            begun = time.monotonic()
+            asyncio.run(self._round())
+            during = self._pair.take()
+            took = time.monotonic() - begun
+            self._result.count("overloads")
+            # All that a message of the pair needed meanwhile, with what came of the very last one.
+            self._result.faults += self._subject.back_to(with_pair)
+            if self._pair.ended:
+                return
+            peak = max(one.anonymous for one in self._watch.take())
+            self._peak = max(self._peak, peak)
+            self._look()
+            worst = max((trip.acked for trip in [*during, *self._calm[-1][1]]), default=0.0)
+            self._worst = max(self._worst, worst)
+            print(self._line(number, took, during, worst), flush=True)
+
+    async def _round(self) -> None:
+        await self._storm(self._subject, self._scale, self._result)
+
+    def _look(self) -> None:
+        """A calm moment: so many messages of the pair, then what the kernel says."""
+        self._pair.take()
+        trips = self._pair.take(CALM)
+        self._calm.append((self._subject.vitals(), trips))
+
+    def _line(self, number: int, took: float, during: list[Trip], worst: float) -> str:
+        (_, before), (after, _) = self._calm[0], self._calm[-1]
+        return (
+            f"{number:3}  {took:6.1f} s  pair: {len(during)} messages, acked in {1e3 * _acked(during or before):.2f} ms, "
+            f"the slowest in {1e3 * worst:.0f} ms; calm again {1e3 * _acked(self._calm[-1][1]):.2f} ms "
+            f"(at first {1e3 * _acked(before):.2f} ms)  memory: {self._calm[0][0].anonymous / MIB:.1f} MiB, "
+            f"peak {self._peak / MIB:.1f}, now {after.anonymous / MIB:.1f}  descriptors {after.descriptors}"
+        )
+
+    def judge(self) -> None:
+        """The verdicts that are about time and memory."""
+        result, name, calm = self._result, self._name, self._calm
+        memory = [seen.anonymous for seen, _ in calm]
+        result.figures[f"{name}: memory before, at the peak, afterwards (MiB)"] = round(memory[0] / MIB, 1)
+        figures = {"before": memory[0], "peak": self._peak, "after the first": memory[1], "after the last": memory[-1]}
+        del result.figures[f"{name}: memory before, at the peak, afterwards (MiB)"]
+        for what, value in figures.items():
+            result.figures[f"{name}: memory {what}, MiB"] = round(value / MIB, 1)
+        result.figures[f"{name}: slowest message of the pair, seconds"] = round(self._worst, 3)
+        result.fault(
+            self._worst > LONGEST_SILENCE, f"{name}: a message of the well-behaved pair took {self._worst:.1f} s"
+        )
+        kept = memory[1] - memory[0]
+        result.fault(kept > KEPT_MEMORY, f"{name}: {kept / MIB:.0f} MiB of memory did not come back")
+        result.fault(
+            memory[-1] > AGAIN * memory[1] + 8 * MIB,
+            f"{name}: memory grows with every overload: {[round(one / MIB) for one in memory]} MiB",
+        )
+        slower = _relative(calm[-1][1]) / _relative(calm[0][1])
+        result.figures[f"{name}: latency afterwards to before, compared with the control"] = round(slower, 2)
+        result.fault(slower > SLOWER, f"{name}: the pair is {slower:.1f} times slower than before")
+
+
+def _acked(trips: list[Trip]) -> float:
+    return median(trip.acked for trip in trips if trip.qos)
+
+
+def _relative(trips: list[Trip]) -> float:
+    return _acked(trips) / median(trip.control for trip in trips)

@@ -18,7 +18,7 @@ from .pace import Pace
 from .result import Result
 
 BATCH = 20
-ASKERS = 8
+ASKERS = 4
 
 
 class Role:

@@ -27,6 +27,9 @@ SHARE = 0.8
 KEPT = 0.9
 """The share of the wanted rate that has to be kept, for the run to be what it says it is."""
 
+WINDOWS = (64, 512, 512)
+"""Messages under way, by QoS. In longer runs, QoS 0 costs a broker next to nothing and would crowd out the rest."""
+
 PAIR_RATE = 20.0
 CHURN_RATE = 15.0
 """Visits a second, of churn."""
@@ -106,7 +109,7 @@ class Soak:
         self._plan = plan
         self._subject = subject
         port = subject.port
-        self._streams = [Stream(port, f"qos-{qos}", qos, run=qos + 1) for qos in (0, 1, 2)]
+        self._streams = [Stream(port, f"qos-{qos}", qos, run=qos + 1, window=WINDOWS[qos]) for qos in (0, 1, 2)]
         self._roles = [QueueRole(port), RequestRole(port), HttpRole(subject.http_port)]
         self._churn = Churn(port)
         self._paced = [*self._streams, *self._roles]
@@ -160,8 +163,9 @@ class Soak:
         await _unless_failed(working, seconds / 4)
         pair.take(), watch.take()
         before, begun = [part.pace.done for part in self._paced], time.monotonic()
+        used = time.process_time()
         await _unless_failed(working, seconds * 3 / 4)
-        took = time.monotonic() - begun
+        took, used = time.monotonic() - begun, time.process_time() - used
         rates = [(part.pace.done - done) / took for part, done in zip(self._paced, before, strict=True)]
         for part, rate in zip(self._paced, rates, strict=True):
             part.pace.hold(SHARE * rate)
@@ -170,6 +174,7 @@ class Soak:
         print(f"     {window.line()}", flush=True)
         self.result.figures["saturation, things a second"] = round(sum(rates))
         self.result.figures["broker's processor share at saturation, %"] = round(100 * window.broker_cpu)
+        self.result.figures["load generator's processor share at saturation, %"] = round(100 * used / took)
         return SHARE * sum(rates)
 
     async def _window(self, pair: Pair, watch: Watch, working: "list[asyncio.Task[None]]") -> Window:
@@ -192,7 +197,9 @@ class Soak:
             *verdicts.grown("descriptors", 1, column("descriptors"), verdicts.DESCRIPTORS),
             *verdicts.grown("threads", 1, column("threads"), verdicts.THREADS),
             *verdicts.grown("the data file (MiB)", MIB, column("data"), verdicts.DATA),
-            *verdicts.drifted("the processor time of a message", column("effort"), [1.0] * len(windows), verdicts.EFFORT),
+            *verdicts.drifted(
+                "the processor time of a message", column("effort"), [1.0] * len(windows), verdicts.EFFORT
+            ),
             *verdicts.drifted("the time to a delivery", column("delivered"), control),
             *verdicts.drifted("the time to an acknowledgement", column("acked"), control),
         ]
@@ -205,7 +212,9 @@ class Soak:
         ):
             suffix = ", MiB" if unit == MIB else ""
             result.figures[f"{name}: median{suffix}"] = round(median(values) / unit, 1)
-            result.figures[f"{name}: growth over the last two thirds{suffix}"] = round(verdicts.growth(values) / unit, 2)
+            result.figures[f"{name}: growth over the last two thirds{suffix}"] = round(
+                verdicts.growth(values) / unit, 2
+            )
         result.figures["share of the wanted rate that was kept"] = round(kept, 3)
         result.figures["processor time of a thousand, ms"] = round(1e3 * median(column("effort")), 2)
         result.figures["processor time: drift"] = round(verdicts.drift(column("effort"), [1.0] * len(windows)), 2)

@@ -18,7 +18,7 @@ from .pace import Pace
 from .result import Result
 
 PAYLOAD = 100
-WINDOW = 128
+WINDOW = 512
 """Messages under way in a closed loop. They fit into the socket's buffer: writing them never waits."""
 
 TICK = 0.005
@@ -178,5 +178,3 @@ async def rate_of(port: int, run: int, seconds: float) -> float:
         verdict = await stream.close()
         assert not verdict.faults, verdict.faults
     return done / took
-
-
