@@ -16,7 +16,6 @@ from random import Random
 from bench.load.connection import connect, disconnect, exactly
 from bench.load.filters import PER_PACKET, filter_number
 from bench.load.packets import packet, remaining_length, subscribe_packet, text
-
 from mombroker.mqtt import Publish, SubAck, Subscribe, SubscribeFilter, UnsubAck, Unsubscribe
 
 from ...broker.client import Client

@@ -58,14 +58,19 @@ def grown(name: str, unit: float, values: Sequence[float], tolerance: Tolerance)
     return [f"{name} grew by {much / unit:,.1f} over the last two thirds; {allowed / unit:,.1f} is tolerated"]
 
 
+def slower(before: float, after: float, control_before: float, control_after: float) -> float:
+    """How many times slower something has become, as far as the control does not explain it.
+
+    Where the machine has become slower, that is more than the control has; where it has become faster, and the control
+    with it, a thing that has stayed as it was is not slower.
+    """
+    return min(after / before, after / before / (control_after / control_before))
+
+
 def drift(values: Sequence[float], control: Sequence[float]) -> float:
-    """How much slower the last third was than the first, and by how much more than the control was."""
+    """How many times slower the last third was than the first, as far as the control does not explain it."""
     third = len(values) // 3
-
-    def ratio(of: Sequence[float]) -> float:
-        return median(of[-third:]) / median(of[:third])
-
-    return ratio(values) / ratio(control)
+    return slower(median(values[:third]), median(values[-third:]), median(control[:third]), median(control[-third:]))
 
 
 def drifted(name: str, values: Sequence[float], control: Sequence[float], most: float = DRIFT) -> list[str]:
