@@ -11,8 +11,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..ledger import Stopwatch
-from .result import Result
+from tests.reliability.ledger import Stopwatch
+from tests.reliability.soak.result import Result
 
 SOAK = "soak"
 
@@ -34,7 +34,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _company(role: str) -> int:
     """Be one of the processes of :mod:`company`."""
-    from . import control, pair
+    from tests.reliability.soak import control, pair
 
     name, _, given = role.partition(":")
     if name == "control":
@@ -43,9 +43,9 @@ def _company(role: str) -> int:
 
 
 def _run(options: argparse.Namespace, watch: Stopwatch) -> int:
-    from .overload import FULL, QUICK, SCENARIOS, run_scenario
-    from .soaking import Plan, Soak
-    from .subject import Subject
+    from tests.reliability.soak.overload import FULL, QUICK, SCENARIOS, run_scenario
+    from tests.reliability.soak.soaking import Plan, Soak
+    from tests.reliability.soak.subject import Subject
 
     names = (SOAK, *SCENARIOS)
     if options.scenario and options.scenario not in names:

@@ -27,10 +27,9 @@ from mombroker.mqtt import (
 )
 from mombroker.mqtt.packet_types import PUBACK
 from mombroker.operations.services import DeleteService
-
-from ...broker.client import Client
-from .pace import Pace
-from .result import Result
+from tests.broker.client import Client
+from tests.reliability.soak.pace import Pace
+from tests.reliability.soak.result import Result
 
 TOPICS = 1000
 EXPIRY = 3

@@ -8,9 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 
-from ...processes.server import TIMEOUT, environment
-from .pair import Order, Trip
-from .result import Result
+from tests.processes.server import TIMEOUT, environment
+from tests.reliability.soak.pair import Order, Trip
+from tests.reliability.soak.result import Result
 
 _PROGRAM = (sys.executable, str(Path(__file__).parents[1]), "soak", "--as")
 

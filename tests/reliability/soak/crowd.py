@@ -8,8 +8,7 @@ import time
 from bench.load.connection import HOST, Refused
 from bench.load.crowd import Crowd, start
 from bench.load.packets import connect_packet
-
-from ...processes.server import TIMEOUT
+from tests.processes.server import TIMEOUT
 
 _ACCEPTED = b"\x20\x02\x00\x00"
 SPARE = 200

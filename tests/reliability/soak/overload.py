@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from ...processes.server import mombroker
-from . import scenarios, verdicts
-from .company import Pair
-from .pair import Trip
-from .result import Result
-from .scenarios import Scale
-from .subject import ADMIN, PASSWORD, Holdings, Subject
-from .verdicts import MIB
-from .vitals import Vitals, Watch
+from tests.processes.server import mombroker
+from tests.reliability.soak import scenarios, verdicts
+from tests.reliability.soak.company import Pair
+from tests.reliability.soak.pair import Trip
+from tests.reliability.soak.result import Result
+from tests.reliability.soak.scenarios import Scale
+from tests.reliability.soak.subject import ADMIN, PASSWORD, Subject
+from tests.reliability.soak.verdicts import MIB
+from tests.reliability.soak.vitals import Vitals, Watch
 
 Storm = Callable[[Subject, Scale, Result], Awaitable[None]]
 
@@ -43,7 +43,7 @@ class Scenario:
     users: bool = False
 
 
-SCENARIOS = {
+SCENARIOS: dict[str, Scenario] = {
     "publishers": Scenario(scenarios.publishers),
     # With the default of 16 MiB each, hundreds of stalled readers may hold as many times 16 MiB.
     "stalled": Scenario(scenarios.stalled, "\n[mqtt]\nmax_out_buffer = 1_048_576\n"),
@@ -82,48 +82,49 @@ QUICK = Scale(
 )
 
 
-def run_scenario(name: str, scale: Scale, place: Path, timed: bool = True) -> Result:
-    """Go through an overload several times with one broker. ``timed`` false: no verdict is about time or memory."""
+def run_scenario(name: str, scale: Scale, place: Path) -> Result:
+    """Go through an overload several times, with a broker and a pair of its own."""
     scenario, result = SCENARIOS[name], Result()
-    password = PASSWORD if scenario.users else ""
-    subject = Subject(place, scenario.settings, password)
-    if scenario.users:
-        _add_admin(subject)
     with ExitStack() as stack:
-        stack.enter_context(subject)
+        subject = stack.enter_context(_subject(scenario, place))
         start = subject.settled()
-        pair = stack.enter_context(Pair(place, subject.port, PAIR_RATE, ADMIN if password else "", password))
-        watch = stack.enter_context(Watch(subject.server.pid, subject.server.data))
-        rounds = _Rounds(name, scenario.storm, scale, subject, pair, watch, result)
+        pair = stack.enter_context(Pair(place, subject.port, PAIR_RATE, *login(scenario)))
+        rounds = Rounds(name, scale, subject, pair, result)
         rounds.run()
         result.add(pair.farewell())
-        result.faults += _come_back(subject, start)
-        if timed:
+        result.faults += subject.back_to(start)
+        if not result.faults:
             rounds.judge()
     return result
 
 
-def _add_admin(subject: Subject) -> None:
+def _subject(scenario: Scenario, place: Path) -> Subject:
+    return with_admin(place, scenario.settings) if scenario.users else Subject(place, scenario.settings)
+
+
+def login(scenario: Scenario) -> tuple[str, ...]:
+    """Username and password of the pair, where there are users."""
+    return (ADMIN, PASSWORD) if scenario.users else ()
+
+
+def with_admin(place: Path, settings: str) -> Subject:
+    """A broker with an administrator, who is added before it starts."""
+    subject = Subject(place, settings, PASSWORD)
     server = subject.server
-    added = mombroker(
-        "user", "add", ADMIN, "--role", "admin", "--password-stdin", "--data", str(server.data),
-        cwd=server.place, given=f"{PASSWORD}\n",
-    )  # fmt: skip
-    assert added.returncode == 0, added.stderr
+    arguments = ("user", "add", ADMIN, "--role", "admin", "--password-stdin", "--data", str(server.data))
+    added = mombroker(*arguments, cwd=server.place, given=f"{PASSWORD}\n")
+    if added.returncode:
+        raise RuntimeError(added.stderr)
+    return subject
 
 
-def _come_back(subject: Subject, start: Holdings) -> list[str]:
-    return subject.back_to(start)
-
-
-class _Rounds:
+class Rounds:
     """The rounds of one scenario, and what was seen before, during and after each."""
 
-    def __init__(
-        self, name: str, storm: Storm, scale: Scale, subject: Subject, pair: Pair, watch: Watch, result: Result
-    ) -> None:
-        self._name, self._storm, self._scale = name, storm, scale
-        self._subject, self._pair, self._watch, self._result = subject, pair, watch, result
+    def __init__(self, name: str, scale: Scale, subject: Subject, pair: Pair, result: Result, calm: int = CALM) -> None:
+        """``calm``: how many messages of the pair make a calm moment."""
+        self._name, self._storm, self._scale = name, SCENARIOS[name].storm, scale
+        self._subject, self._pair, self._result, self._calm_trips = subject, pair, result, calm
         self._calm: list[tuple[Vitals, list[Trip]]] = []
         self._worst = 0.0
         self._peak = 0
@@ -132,22 +133,22 @@ class _Rounds:
         """All rounds, as long as the pair is well."""
         self._look()
         with_pair = self._subject.settled()
-        for number in range(1, self._scale.rounds + 1):
-            begun = time.monotonic()
-            asyncio.run(self._round())
-            during = self._pair.take()
-            took = time.monotonic() - begun
-            self._result.count("overloads")
-            # All that a message of the pair needed meanwhile, with what came of the very last one.
-            self._result.faults += self._subject.back_to(with_pair)
-            if self._pair.ended:
-                return
-            peak = max(one.anonymous for one in self._watch.take())
-            self._peak = max(self._peak, peak)
-            self._look()
-            worst = max((trip.acked for trip in [*during, *self._calm[-1][1]]), default=0.0)
-            self._worst = max(self._worst, worst)
-            print(self._line(number, took, during, worst), flush=True)
+        server = self._subject.server
+        with Watch(server.pid, server.data) as watch:
+            for number in range(1, self._scale.rounds + 1):
+                begun = time.monotonic()
+                asyncio.run(self._round())
+                took, during = time.monotonic() - begun, self._pair.take()
+                self._result.count("overloads")
+                self._result.faults += self._subject.back_to(with_pair)
+                if self._pair.ended:
+                    return
+                self._peak = max(self._peak, *(one.anonymous for one in watch.take()))
+                self._look()
+                # A message that was under way at the end came among those of the calm.
+                worst = max(trip.acked for trip in [*during, *self._calm[-1][1]])
+                self._worst = max(self._worst, worst)
+                print(self._line(number, took, during, worst), flush=True)
 
     async def _round(self) -> None:
         await self._storm(self._subject, self._scale, self._result)
@@ -155,16 +156,18 @@ class _Rounds:
     def _look(self) -> None:
         """A calm moment: so many messages of the pair, then what the kernel says."""
         self._pair.take()
-        trips = self._pair.take(CALM)
+        trips = self._pair.take(self._calm_trips)
         self._calm.append((self._subject.vitals(), trips))
 
     def _line(self, number: int, took: float, during: list[Trip], worst: float) -> str:
-        (_, before), (after, _) = self._calm[0], self._calm[-1]
+        (first, before), (last, after) = self._calm[0], self._calm[-1]
+        meanwhile = [trip for trip in during if trip.qos] or after
+        memory = [f"{one / MIB:.1f}" for one in (first.anonymous, self._peak, last.anonymous)]
         return (
-            f"{number:3}  {took:6.1f} s  pair: {len(during)} messages, "
-            f"acked in {1e3 * _acked(during or before):.2f} ms, the slowest in {1e3 * worst:.0f} ms; calm again {1e3 * _acked(self._calm[-1][1]):.2f} ms "
-            f"(at first {1e3 * _acked(before):.2f} ms)  memory: {self._calm[0][0].anonymous / MIB:.1f} MiB, "
-            f"peak {self._peak / MIB:.1f}, now {after.anonymous / MIB:.1f}  descriptors {after.descriptors}"
+            f"{number:3}  {took:6.1f} s  pair: {len(during)} messages, acked in {1e3 * _acked(meanwhile):.2f} ms, "
+            f"the slowest in {1e3 * worst:.0f} ms; "
+            f"calm: {1e3 * _acked(before):.2f} ms, then {1e3 * _acked(after):.2f} ms  "
+            f"memory: {memory[0]} MiB, peak {memory[1]}, now {memory[2]}  descriptors {last.descriptors}"
         )
 
     def judge(self) -> None:

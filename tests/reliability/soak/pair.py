@@ -14,8 +14,8 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ...broker.client import Client
-from .control import QUESTION
+from tests.broker.client import Client
+from tests.reliability.soak.control import QUESTION
 
 T = TypeVar("T")
 

@@ -11,11 +11,10 @@ import httpx
 
 import mombroker
 from mombroker.operations.services import DeleteService
-
-from ...processes.server import TIMEOUT
-from .books import Books
-from .pace import Pace
-from .result import Result
+from tests.processes.server import TIMEOUT
+from tests.reliability.soak.books import Books
+from tests.reliability.soak.pace import Pace
+from tests.reliability.soak.result import Result
 
 BATCH = 20
 ASKERS = 4

@@ -17,13 +17,12 @@ from bench.load.connection import connect, disconnect, exactly
 from bench.load.filters import PER_PACKET, filter_number
 from bench.load.packets import packet, remaining_length, subscribe_packet, text
 from mombroker.mqtt import Publish, SubAck, Subscribe, SubscribeFilter, UnsubAck, Unsubscribe
-
-from ...broker.client import Client
-from ...processes.server import TIMEOUT
-from . import crowd
-from .result import Result
-from .streams import Stream, rate_of
-from .subject import ADMIN, Subject
+from tests.broker.client import Client
+from tests.processes.server import TIMEOUT
+from tests.reliability.soak import crowd
+from tests.reliability.soak.result import Result
+from tests.reliability.soak.streams import Stream, rate_of
+from tests.reliability.soak.subject import ADMIN, Subject
 
 
 @dataclass(frozen=True)

@@ -11,17 +11,16 @@ from pathlib import Path
 from statistics import median
 
 from bench.statistics import percentile
-
-from . import verdicts
-from .churn import Churn
-from .company import Pair
-from .pair import Trip
-from .result import Result
-from .roles import HttpRole, QueueRole, RequestRole
-from .streams import Stream
-from .subject import Subject
-from .verdicts import MIB
-from .vitals import Vitals, Watch
+from tests.reliability.soak import verdicts
+from tests.reliability.soak.churn import Churn
+from tests.reliability.soak.company import Pair
+from tests.reliability.soak.pair import Trip
+from tests.reliability.soak.result import Result
+from tests.reliability.soak.roles import HttpRole, QueueRole, RequestRole
+from tests.reliability.soak.streams import Stream
+from tests.reliability.soak.subject import Subject
+from tests.reliability.soak.verdicts import MIB
+from tests.reliability.soak.vitals import Vitals, Watch
 
 SHARE = 0.8
 KEPT = 0.9
@@ -105,8 +104,10 @@ class Window:
 class Soak:
     """One run against one broker."""
 
-    def __init__(self, plan: Plan, subject: Subject) -> None:
+    def __init__(self, plan: Plan, subject: Subject, timed: bool = True) -> None:
+        """``timed`` false: no verdict is about time, memory or rates."""
         self._plan = plan
+        self._timed = timed
         self._subject = subject
         port = subject.port
         self._streams = [Stream(port, f"qos-{qos}", qos, run=qos + 1, window=WINDOWS[qos]) for qos in (0, 1, 2)]
@@ -118,17 +119,20 @@ class Soak:
     def run(self, place: Path) -> Result:
         """All of it."""
         start = self._subject.settled()
-        with Pair(place, self._subject.port, PAIR_RATE) as pair, self._watch() as watch:
-            asyncio.run(self._run(pair, watch))
+        with Pair(place, self._subject.port, PAIR_RATE) as pair:
+            self.run_beside(pair)
             self.result.add(pair.farewell())
         self.result.faults += self._subject.back_to(start)
         told = self._subject.statistics()
         self.result.figures["broker's count of dropped messages"] = told["publishes_dropped"]
         return self.result
 
-    def _watch(self) -> Watch:
-        server = self._subject.server
-        return Watch(server.pid, server.data)
+    def run_beside(self, pair: Pair) -> None:
+        """The load, beside a pair that is there already; everything is given back when it returns."""
+        start, server = self._subject.settled(), self._subject.server
+        with Watch(server.pid, server.data) as watch:
+            asyncio.run(self._run(pair, watch))
+        self.result.faults += self._subject.back_to(start)
 
     async def _run(self, pair: Pair, watch: Watch) -> None:
         for part in self._paced:
@@ -155,7 +159,8 @@ class Soak:
             window = await self._window(pair, watch, working)
             print(f"{number:3}  {window.line()}", flush=True)
             windows.append(window)
-        self._judge(windows, wanted)
+        if self._timed:
+            self._judge(windows, wanted)
 
     async def _calibrate(self, pair: Pair, watch: Watch, working: "list[asyncio.Task[None]]") -> float:
         """Let everything run as fast as it can, then set the pace of each part. What all of them shall do a second."""

@@ -12,10 +12,9 @@ from bench.load.connection import connect, disconnect, exactly, forget_session
 from bench.load.packets import IDENTIFIERS, Layout, Outbox, subscribe_packet
 from bench.load.publishing import Handshakes
 from bench.load.receiving import Receive, Subscriber
-
-from ...processes.server import TIMEOUT
-from .pace import Pace
-from .result import Result
+from tests.processes.server import TIMEOUT
+from tests.reliability.soak.pace import Pace
+from tests.reliability.soak.result import Result
 
 PAYLOAD = 100
 WINDOW = 512

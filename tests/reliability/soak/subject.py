@@ -10,8 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ...processes.server import TIMEOUT, Server
-from .vitals import Vitals, vitals
+from tests.processes.server import TIMEOUT, Server
+from tests.reliability.soak.vitals import Vitals, vitals
 
 CONFIG = """
 [storage]
