@@ -59,10 +59,13 @@ async def publishers(subject: Subject, scale: Scale, result: Result) -> None:
         stream.pace.stopped = True
     await asyncio.gather(*working)
     sent = sum(stream.sent for stream in streams) / scale.seconds
+    held = sum(stream.held_back for stream in streams) / len(streams) / scale.seconds
     for stream in streams:
         result.add(await stream.close())
     result.figures["publishers: rate that went through before, messages a second"] = round(rate)
-    result.figures["publishers: times of it that were sent"] = round(sent / rate, 2)
+    result.figures["publishers: times of it that were due"] = scale.times
+    result.figures["publishers: times of it that TCP let through"] = round(sent / rate, 2)
+    result.figures["publishers: share of the time that TCP held them back"] = round(held, 2)
 
 
 _runs = itertools.count(100)
@@ -97,6 +100,8 @@ async def stalled(subject: Subject, scale: Scale, result: Result) -> None:
 async def connects(subject: Subject, scale: Scale, result: Result) -> None:
     """Very many clients that connect in one moment, live, and are gone in one moment."""
     count = min(scale.connects, int(os.sysconf("SC_OPEN_MAX")) - crowd.SPARE)
+    if count < scale.connects:
+        print(f"     only {count} of {scale.connects} at once: more descriptors are not allowed here")
     begun = time.monotonic()
     everybody = crowd.rush(subject.port, count)
     try:

@@ -41,6 +41,8 @@ class Stream:
         self._outbox = Outbox(self._layout, run)
         self._moved = asyncio.Event()
         self.sent = 0
+        self.held_back = 0.0
+        """Seconds that an open loop waited for TCP."""
 
     async def open(self) -> None:
         """Connect both, and subscribe."""
@@ -109,7 +111,9 @@ class Stream:
         if self._window:
             self._publisher.sendall(messages)
         else:
+            begun = time.monotonic()
             await asyncio.get_running_loop().sock_sendall(self._publisher, bytes(messages))
+            self.held_back += time.monotonic() - begun
 
     async def _wait(self, patience: float = TIMEOUT) -> bool:
         """Wait until something comes."""
