@@ -24,7 +24,7 @@ from mombroker.listeners.listener import MQTT_ALPN, WEB_SOCKET_ALPN
 from mombroker.model.errors import ConfigurationError, MombrokerError
 from mombroker.model.store import Store
 from mombroker.operations.problems import INTERNAL, STORE_FULL, Problem
-from mombroker.wiring.allocator import keep_free_memory
+from mombroker.wiring.allocator import KEPT_BYTES, free_memory, give_back_free_memory, keep_free_memory
 from mombroker.wiring.build import is_compiled
 from mombroker.wiring.certificates import Certificates
 from mombroker.wiring.hook_host import HookHost
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from mombroker.api.grpc.server import GrpcServer
     from mombroker.api.http.server import HttpServer
     from mombroker.api.tokens import Tokens
+
+MEMORY_SECONDS = 60.0
+"""How often to look whether a burst has left much free memory behind."""
 
 SWITCH_SECONDS = 0.0005
 """How soon the store's threads get the interpreter from a busy loop. With Python's default of 5 ms, the end of a
@@ -350,9 +353,11 @@ async def _serve(settings: Settings, reread: Callable[[], Settings] | None, log:
         # What start-up has built stays: the collector need not look at it again.
         gc.freeze()
         broker.failure.add_done_callback(lambda _: ask_to_stop("failure"))
+        looking = loop.create_task(_look_after_memory())
         _notify("READY=1", log)
         await stop
         _notify("STOPPING=1", log)
+        looking.cancel()
         if broker.failure.done():
             error = broker.failure.result()
             # A defect of ours is found by where it came from; an error of the store says all in its text.
@@ -369,6 +374,17 @@ def _notify(state: str, log: Any) -> None:
         notify(state)
     except OSError as error:
         log.warning("the service manager cannot be told", state=state, error=error.strerror)
+
+
+async def _look_after_memory() -> None:
+    """Give back what a burst has left behind, when it has lain idle from one look to the next. Does not end."""
+    idle = False
+    while True:
+        await asyncio.sleep(MEMORY_SECONDS)
+        much = free_memory() > 2 * KEPT_BYTES
+        if much and idle:
+            give_back_free_memory()
+        idle = much
 
 
 def _reload(broker: Broker, reread: Callable[[], Settings], log: Any) -> None:

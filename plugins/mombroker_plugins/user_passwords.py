@@ -1,7 +1,8 @@
 """Passwords and their argon2id hashes.
 
 Hashing is meant to be slow, so it is done in a few threads of its own: logins wait for each other, the broker does
-not wait for them. A client that reconnects is recognised from memory for a while, by a keyed digest that is worth
+not wait for them. Addresses take turns, so that whoever guesses passwords from one of them does not keep the others
+out. A client that reconnects is recognised from memory for a while, by a keyed digest that is worth
 nothing outside this process.
 """
 
@@ -17,6 +18,8 @@ from typing import TypeVar
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from mombroker_plugins.user_turns import Turns
+
 T = TypeVar("T")
 
 
@@ -26,19 +29,20 @@ class Passwords:
     def __init__(self, time_cost: int = 2, memory_kib: int = 19_456, parallelism: int = 1, threads: int = 2) -> None:
         self._hasher = PasswordHasher(time_cost, memory_kib, parallelism, type=Type.ID)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="mombroker-password")
+        self._turns = Turns(threads)
         self._decoy: str | None = None
 
     async def hash(self, password: bytes) -> str:
         """The hash of a new password."""
         return await self._in_thread(lambda: self._hasher.hash(password))
 
-    async def matches(self, hash: str, password: bytes) -> bool:
-        """Whether this is the password; not, if the hash cannot be read."""
-        return await self._in_thread(lambda: self._matches(hash, password))
+    async def matches(self, hash: str, password: bytes, address: str = "") -> bool:
+        """Whether this is the password; not, if the hash cannot be read. ``address``: where somebody claims so."""
+        return await self._in_thread(lambda: self._matches(hash, password), address)
 
-    async def matches_nobody(self, password: bytes) -> None:
+    async def matches_nobody(self, password: bytes, address: str = "") -> None:
         """Take as long as :meth:`matches` does, so that nobody learns from the time which users there are."""
-        await self._in_thread(lambda: self._matches(self.decoy(), password))
+        await self._in_thread(lambda: self._matches(self.decoy(), password), address)
 
     def decoy(self) -> str:
         """The hash of a password that nobody knows. Slow the first time."""
@@ -56,6 +60,7 @@ class Passwords:
 
     def close(self) -> None:
         """Give up what has not begun yet."""
+        self._turns.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _matches(self, hash: str, password: bytes) -> bool:
@@ -64,9 +69,17 @@ class Passwords:
         except (VerificationError, InvalidHashError):
             return False
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
+    async def _in_thread(self, work: Callable[[], T], address: str = "") -> T:
         # A client whose time budget is over is cancelled here, and its turn goes to the next one.
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        await self._turns.take(address)
+        try:
+            done = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except BaseException:
+            self._turns.give()
+            raise
+        done.add_done_callback(lambda _: self._turns.give())
+        # What has begun goes on to its end, and takes its turn until then.
+        return await asyncio.shield(done)
 
 
 class Recognised:

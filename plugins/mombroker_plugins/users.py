@@ -28,7 +28,7 @@ class UsersSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     memory_kib: Annotated[int, Meta(ge=8, le=1 << 22, description="Argon2id: KiB of memory for one password.")] = 19_456
     parallelism: Annotated[int, Meta(ge=1, le=64, description="Argon2id: lanes.")] = 1
     max_concurrent: Annotated[
-        int, Meta(ge=1, le=64, description="Passwords checked at a time; the others wait for their turn.")
+        int, Meta(ge=1, le=64, description="Passwords checked at a time; addresses take turns.")
     ] = 2
     remember_seconds: Annotated[
         float,
@@ -74,10 +74,10 @@ class Users:
         password = request.password or b""
         record = await self._find(name)
         if record is None:
-            await self._passwords.matches_nobody(password)
+            await self._passwords.matches_nobody(password, request.address)
             return REFUSED
         if not self._recognised.knows(record.hash, password):
-            if not await self._passwords.matches(record.hash, password):
+            if not await self._passwords.matches(record.hash, password, request.address):
                 return REFUSED
             self._recognised.remember(record.hash, password)
             if self._passwords.is_outdated(record.hash):

@@ -1,6 +1,7 @@
 """The plugin users: who is let in, what is kept, and what nobody can find out."""
 
 import asyncio
+import threading
 
 import pytest
 
@@ -135,8 +136,6 @@ async def test_a_hash_that_cannot_be_read_is_nobodys_password(users, connect, re
 
 
 async def test_no_more_passwords_are_checked_at_a_time_than_is_set(users, connect, monkeypatch):
-    import threading
-
     running = []
     most = []
     both = threading.Barrier(2, timeout=60)
@@ -152,6 +151,48 @@ async def test_no_more_passwords_are_checked_at_a_time_than_is_set(users, connec
     plugin = users(max_concurrent=2)
     await asyncio.gather(*(login(plugin, connect, "ada", str(n).encode()) for n in range(8)))
     assert max(most) == 2
+
+
+async def test_somebody_who_guesses_from_one_address_keeps_nobody_else_out(users, connect, monkeypatch):
+    checked = []
+    begun, go_on = threading.Event(), threading.Event()
+
+    def matches(self, hash, password):
+        begun.set()
+        assert go_on.wait(60)
+        checked.append(password)
+        return password == b"correct"
+
+    monkeypatch.setattr(Passwords, "_matches", matches)
+    plugin = users(max_concurrent=1)
+    guesses = [asyncio.create_task(login(plugin, connect, "ada", b"guess %d" % number)) for number in range(50)]
+    assert await asyncio.to_thread(begun.wait, 60)
+    right = asyncio.create_task(login(plugin, connect, "ada", b"correct", "192.0.2.1"))
+    for _ in range(10):
+        # Nothing that it asks before the check is waited for: it stands in line now.
+        await asyncio.sleep(0)
+    go_on.set()
+    assert isinstance(await right, Identity)
+    assert checked.index(b"correct") <= 2
+    assert await asyncio.gather(*guesses) == [BAD_USER_NAME_OR_PASSWORD] * 50
+
+
+async def test_nobody_who_waits_for_a_check_is_left_waiting_when_the_plugin_ends(users, connect, monkeypatch):
+    begun, go_on = threading.Event(), threading.Event()
+
+    def matches(self, hash, password):
+        begun.set()
+        return go_on.wait(60)
+
+    monkeypatch.setattr(Passwords, "_matches", matches)
+    plugin = users(max_concurrent=1)
+    logins = [asyncio.create_task(login(plugin, connect, "ada", b"x%d" % number)) for number in range(5)]
+    assert await asyncio.to_thread(begun.wait, 60)
+    plugin.mombroker_shutdown()
+    go_on.set()
+    first, *others = await asyncio.gather(*logins, return_exceptions=True)
+    assert isinstance(first, Identity)
+    assert all(isinstance(other, asyncio.CancelledError) for other in others)
 
 
 async def test_nothing_readable_is_kept(users, connect, state):
