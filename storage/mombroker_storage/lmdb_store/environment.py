@@ -40,6 +40,14 @@ def _first_map_size(directory: Path, map_size: int, max_map_size: int) -> int:
     return -(-max(wanted, size + _LEEWAY) // mmap.PAGESIZE) * mmap.PAGESIZE
 
 
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 class Environment:
     """One opened data directory. Raises StoreFormat or StoreError if LMDB cannot make sense of it."""
 
@@ -178,13 +186,14 @@ class Environment:
             return True
 
     def sync_directory(self) -> None:
-        """Make the data file's directory entries durable, which LMDB leaves to its caller."""
-        for place in (self.directory, self.directory.parent):
-            descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+        """Make the data file's directory entry durable, and those of the directories above, which may be as new."""
+        device = self.directory.stat().st_dev
+        _sync(self.directory)
+        for place in self.directory.parents:
+            # Nothing is new beyond a mount point, nor above a directory that this user cannot even read.
+            if place.stat().st_dev != device or not os.access(place, os.R_OK):
+                return
+            _sync(place)
 
     def close(self) -> None:
         """Wait for transactions to end, then close the environment."""
