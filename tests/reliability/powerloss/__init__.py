@@ -1,5 +1,5 @@
 """What a power cut may leave of a broker's data, built and opened. ``about.md`` says how."""
 
-from .command import main
+from tests.reliability.powerloss.command import main
 
 __all__ = ["main"]

@@ -19,10 +19,9 @@ from mombroker.mqtt import (
     Unsubscribe,
 )
 from mombroker.mqtt.packet_types import PUBACK, PUBCOMP, PUBREC, PUBREL
-
-from ...broker.client import Client
-from .books import Published, key_of, payload
-from .log import Marker
+from tests.broker.client import Client
+from tests.reliability.powerloss.books import Published, key_of, payload
+from tests.reliability.powerloss.log import Marker
 
 WINDOW = 6
 OWN_LOSS = 0.02

@@ -9,10 +9,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..ledger import Stopwatch
-from .examining import Verdict, replay, verdicts
-from .images import ImageId, plan
-from .recording import Recording, record, why_not
+from tests.reliability.ledger import Stopwatch
+from tests.reliability.powerloss.examining import Verdict, replay, verdicts, work
+from tests.reliability.powerloss.images import ImageId, plan
+from tests.reliability.powerloss.recording import Recording, record, why_not
 
 PER_RECORDING = 1500
 """Images of one recording, at the most."""
@@ -31,6 +31,9 @@ class Results:
 def main(argv: list[str]) -> int:
     """Run the checker. 0 if no promise was broken, 1 if one was, 2 if nothing can be recorded here."""
     options = _parser().parse_args(argv)
+    if options.examine is not None:
+        work(options.keep, list(map(ImageId.of, sys.stdin.read().split())), options.examine, options.served)
+        return 0
     if options.replay is not None:
         return _replay(options)
     reason = why_not()
@@ -61,6 +64,8 @@ def _parser() -> argparse.ArgumentParser:
         "--skip", metavar="N/M", help="a planted lie: the Nth sync and every Mth after it do not happen"
     )
     parser.add_argument("--publish", action="store_true", help="add the run to the ledger")
+    # For the processes that the command starts.
+    parser.add_argument("--examine", type=int, help=argparse.SUPPRESS)
     return parser
 
 
@@ -92,7 +97,7 @@ def _place(keep: Path | None, seed: int) -> Path:
 def _examine(recording: Recording, ids: list[ImageId], served: int, results: Results) -> bool:
     failed = False
     for verdict in verdicts(recording, ids, served):
-        results.counts["images opened"] += 1
+        results.counts["images"] += 1
         results.counts["images that are like no other"] += verdict.new
         results.counts["images opened by a whole broker process"] += verdict.served
         if verdict.faults:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from .log import CREATED, PARTIAL, SYNCED, TRUNCATED, Operation, Record
+from tests.reliability.powerloss.log import CREATED, PARTIAL, SYNCED, TRUNCATED, Operation, Record
 
 DIRECTORY: Final = -1
 

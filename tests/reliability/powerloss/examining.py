@@ -1,28 +1,31 @@
 """Builds images of a recording and looks at each, in a process of its own: one that is bad enough may end it."""
 
+import contextlib
 import json
-import multiprocessing
 import shutil
+import subprocess
+import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
-from . import inprocess, served
-from .books import Books
-from .disk import Disk
-from .images import Image, ImageId, image
-from .log import Operation
-from .observed import judge
-from .recording import Recording
+from tests.reliability.powerloss import inprocess, served
+from tests.reliability.powerloss.books import Books
+from tests.reliability.powerloss.disk import Disk
+from tests.reliability.powerloss.images import Image, ImageId, image
+from tests.reliability.powerloss.log import Operation
+from tests.reliability.powerloss.observed import judge
+from tests.reliability.powerloss.recording import Recording
 
 SILENCE = 180.0
 """Seconds that nothing may be heard of an image; only a broken broker needs them."""
 
 _FAST = Path("/dev/shm")
+_STARTER = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Verdict:
     new: bool = True
 
 
-@contextmanager
+@contextlib.contextmanager
 def directory() -> Iterator[Path]:
     """A directory in memory, where there is one: what the examined broker syncs is of no account."""
     with tempfile.TemporaryDirectory(prefix="powerloss-", dir=_FAST if _FAST.is_dir() else None) as place:
@@ -79,44 +82,52 @@ def verdicts(recording: Recording, ids: list[ImageId], serve_every: int) -> Iter
     """Examine images; every so many with a whole broker process (0: none)."""
     left = list(ids)
     while left:
-        context = multiprocessing.get_context("spawn")
-        ours, its = context.Pipe(duplex=False)
         offset = len(ids) - len(left)
-        process = context.Process(
-            target=_work, args=(str(recording.place), left, offset, serve_every, its), daemon=False
-        )
-        process.start()
-        its.close()
-        try:
-            yield from _hear(ours, left)
-            if left:
-                process.join(SILENCE)
-                yield Verdict(left.pop(0), "", [f"the process that opened it ended with {process.exitcode}"])
-        except TimeoutError:
-            process.kill()
-            yield Verdict(left.pop(0), "", [f"nothing was heard of it for {SILENCE} s"])
-        finally:
-            ours.close()
-            process.join(SILENCE)
-            process.kill()
-            process.join()
+        command = [sys.executable, str(_STARTER), "powerloss", "--examine", str(offset), "--served", str(serve_every)]
+        command += ["--keep", str(recording.place)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            lines: SimpleQueue[str] = SimpleQueue()
+            threading.Thread(target=_pass_on, args=(process, " ".join(map(str, left)), lines), daemon=True).start()
+            try:
+                yield from _hear(process, lines, left)
+            finally:
+                process.kill()
 
 
-def _hear(connection: Connection, left: list[ImageId]) -> Iterator[Verdict]:
+def _pass_on(process: "subprocess.Popen[str]", ids: str, lines: "SimpleQueue[str]") -> None:
+    """Tell a process its images, and pass on what it says, in the end nothing."""
+    assert process.stdin is not None and process.stdout is not None
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.write(ids)
+        process.stdin.close()
+    for line in process.stdout:
+        lines.put(line)
+    lines.put("")
+
+
+def _hear(process: "subprocess.Popen[str]", lines: "SimpleQueue[str]", left: list[ImageId]) -> Iterator[Verdict]:
     """The verdicts that a process sends, until it ends; ``left`` are the images that it has said nothing of."""
     while left:
-        if not connection.poll(SILENCE):
-            raise TimeoutError
         try:
-            verdict: Verdict = connection.recv()
-        except EOFError:
+            line = lines.get(timeout=SILENCE)
+        except Empty:
+            yield Verdict(left.pop(0), "", [f"nothing was heard of it for {SILENCE} s"])
             return
+        if not line:
+            code = process.wait(SILENCE)
+            if code >= 0:
+                raise RuntimeError(f"the process that examines images has ended with {code}")
+            yield Verdict(left.pop(0), "", [f"the process that opened it was ended by signal {-code}"])
+            return
+        id, choice, faults, served_too, new = json.loads(line)
+        verdict = Verdict(ImageId.of(id), choice, faults, served_too, new)
         assert verdict.id == left.pop(0)
         yield verdict
 
 
-def _work(place: str, ids: list[ImageId], offset: int, serve_every: int, connection: Connection) -> None:
-    point = Point(Recording.load(Path(place)))
+def work(place: Path, ids: list[ImageId], offset: int, serve_every: int) -> None:
+    """What such a process does: print a line for every image. ``offset`` others were examined before."""
+    point = Point(Recording.load(place))
     keys: set[tuple[int, int]] = set()
     for number, id in enumerate(ids, offset + 1):
         point.go_on(id.cut)
@@ -124,13 +135,8 @@ def _work(place: str, ids: list[ImageId], offset: int, serve_every: int, connect
         whole_broker = serve_every > 0 and number % serve_every == 0
         faults = examine(point, made, whole_broker)
         key = id.cut, made.key
-        try:
-            connection.send(Verdict(id, made.choice, faults, whole_broker, key not in keys))
-        except BrokenPipeError:
-            # Enough was found.
-            return
+        print(json.dumps([str(id), made.choice, faults, whole_broker, key not in keys]), flush=True)
         keys.add(key)
-    connection.close()
 
 
 def replay(recording: Recording, id: ImageId, whole_broker: bool) -> Verdict:

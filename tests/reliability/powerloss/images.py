@@ -9,8 +9,8 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from .disk import Change, Disk, File, Resize, Write, apply, enter, parent
-from .log import Operation, Record
+from tests.reliability.powerloss.disk import Change, Disk, File, Resize, Write, apply, enter, parent
+from tests.reliability.powerloss.log import Operation, Record
 
 PAGE: Final = 4096
 ROOTS: Final = 2 * PAGE

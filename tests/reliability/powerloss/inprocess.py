@@ -10,11 +10,10 @@ from mombroker.model.unit import TABLE_PLUGIN
 from mombroker.mqtt import Publish
 from mombroker.wiring.plugin_state import SEPARATOR
 from mombroker_storage import LmdbStore
-
-from ...core.world import FOREVER, Client, Policies, World
-from .books import Books, payload
-from .observed import Observed, probe_topics
-from .places import DATA, MAP_SIZE
+from tests.core.world import FOREVER, Client, Policies, World
+from tests.reliability.powerloss.books import Books, payload
+from tests.reliability.powerloss.observed import Observed, probe_topics
+from tests.reliability.powerloss.places import DATA, MAP_SIZE
 
 OBSERVER = "observer"
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from .books import GROUP, Books, Client, key_of, matches
+from tests.reliability.powerloss.books import GROUP, Books, Client, key_of, matches
 
 PROBE = "probe"
 

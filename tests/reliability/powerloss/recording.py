@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from ...processes.server import Server
-from .clients import Passing, Place, Publisher, Subscriber
-from .disk import Disk
-from .log import Marker, Operation, Record, read
-from .places import DATA, MAP_SIZE
-from .users_of_queues import QueueUser
+from tests.processes.server import Server
+from tests.reliability.powerloss.clients import Passing, Place, Publisher, Subscriber
+from tests.reliability.powerloss.disk import Disk
+from tests.reliability.powerloss.log import Marker, Operation, Record, read
+from tests.reliability.powerloss.places import DATA, MAP_SIZE
+from tests.reliability.powerloss.users_of_queues import QueueUser
 
 LIMIT = 240.0
 """Seconds; only a broken broker needs them."""
@@ -55,16 +55,27 @@ class Recording:
 
     def check(self) -> None:
         """Fail unless the log alone gives what is in the files, byte for byte: then nothing was missed."""
+        unlike = self.differences()
+        assert not unlike, f"what was recorded is not what is there: {unlike}"
+        assert f"{DATA}/data.mdb" in self.followed(), "the data file was written through a map: that cannot be followed"
+
+    def followed(self) -> dict[str, bytes]:
+        """By path: what the log says that is in each file, but for those that were written through a map."""
         disk = Disk()
         for record in self.records:
             disk.follow(record)
-        found = {str(path.relative_to(self.disk)): path.read_bytes() for path in self.disk.rglob("*") if path.is_file()}
+        return disk.current()
+
+    def differences(self) -> list[str]:
+        """The files that are not as the log says."""
+        disk = Disk()
+        for record in self.records:
+            disk.follow(record)
         mapped = {path for path, inode in disk.live.items() if inode in disk.files and disk.files[inode].mapped}
+        found = {str(path.relative_to(self.disk)): path for path in self.disk.rglob("*") if path.is_file()}
         expected = disk.current()
-        assert expected.keys() | mapped == found.keys(), f"recorded {sorted(expected)}, found {sorted(found)}"
-        for path, content in expected.items():
-            assert content == found[path], f"what was recorded of {path} is not what is in it"
-        assert f"{DATA}/data.mdb" in expected, "the data file was written through a map: that cannot be followed"
+        unlike = [path for path, content in expected.items() if path in found and found[path].read_bytes() != content]
+        return sorted(unlike + list((expected.keys() | mapped) ^ found.keys()))
 
     def counts(self) -> dict[str, int]:
         """How much was recorded."""
@@ -84,6 +95,13 @@ def compiled(place: Path) -> Path:
     return library
 
 
+def watching(place: Path) -> dict[str, str]:
+    """The environment of a process that is to be recorded: what it does below ``disk``, which is made, to ``log``."""
+    disk = (place / "disk").resolve()
+    disk.mkdir()
+    return {"LD_PRELOAD": str(compiled(place)), "POWERLOSS_DIR": str(disk), "POWERLOSS_LOG": str(place / "log")}
+
+
 def record(place: Path, seed: int, publishes: int, skip: str | None = None) -> Recording:
     """Run a broker in ``place`` (a directory, empty) until clients have published so much, and return what it did.
 
@@ -91,9 +109,8 @@ def record(place: Path, seed: int, publishes: int, skip: str | None = None) -> R
     """
     now = time.time()
     (place / "about.json").write_text(json.dumps({"seed": seed, "now": now}))
-    disk = (place / "disk").resolve()
-    disk.mkdir()
-    variables = {"LD_PRELOAD": str(compiled(place)), "POWERLOSS_DIR": str(disk), "POWERLOSS_LOG": str(place / "log")}
+    variables = watching(place)
+    disk = Path(variables["POWERLOSS_DIR"])
     if skip is not None:
         variables["POWERLOSS_SKIP"] = skip
     url = f"lmdb:{disk / DATA}?map_size={MAP_SIZE}"

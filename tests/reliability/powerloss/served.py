@@ -11,15 +11,14 @@ from mombroker.mqtt import V5, Ack, Packet, PingReq, PingResp, Publish
 from mombroker.mqtt.packet_types import PUBACK, PUBCOMP, PUBREC, PUBREL
 from mombroker.operations import Problem
 from mombroker.operations.problems import NO_SUCH_QUEUE
-
-from ...broker.client import Client
-from ...processes.server import Server
-from ...processes.server import mombroker as command
-from .books import Books, payload
-from .books import Client as Known
-from .clients import FOREVER
-from .observed import Observed, owed, probe_topics, receivers
-from .places import DATA, MAP_SIZE
+from tests.broker.client import Client
+from tests.processes.server import Server
+from tests.processes.server import mombroker as command
+from tests.reliability.powerloss.books import Books, payload
+from tests.reliability.powerloss.books import Client as Known
+from tests.reliability.powerloss.clients import FOREVER
+from tests.reliability.powerloss.observed import Observed, owed, probe_topics, receivers
+from tests.reliability.powerloss.places import DATA, MAP_SIZE
 
 PATIENCE = 60.0
 """Seconds that what is owed may take; only a broken broker needs them."""

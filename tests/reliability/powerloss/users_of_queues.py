@@ -6,10 +6,9 @@ from random import Random
 import mombroker
 from mombroker.client import ClientError, Mom, OutMessage
 from mombroker.operations.messages import Enqueue
-
-from .books import payload
-from .clients import Place
-from .log import Marker
+from tests.reliability.powerloss.books import payload
+from tests.reliability.powerloss.clients import Place
+from tests.reliability.powerloss.log import Marker
 
 QUEUE = "jobs"
 LEASE = 600.0
