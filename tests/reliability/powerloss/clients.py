@@ -151,6 +151,19 @@ class Publisher(Peer):
         """Publish until it is enough."""
         await self.while_up(self._talk)
 
+    async def leave_some(self) -> None:
+        """Publish what nobody is there to take."""
+        for _ in range(5):
+            await self.while_up(self._publish_one)
+
+    async def _publish_one(self, client: Client) -> bool:
+        self.repeat(client)
+        if not self.unfinished:
+            await self.publish(client, f"t/{self.name}")
+        while self.unfinished:
+            await self.answered(client, await received(client))
+        return True
+
     def repeat(self, client: Client) -> None:
         """Send again what is not finished."""
         for id, sent in self.unfinished.items():
