@@ -32,7 +32,7 @@ def main(argv: list[str]) -> int:
     """Run the checker. 0 if no promise was broken, 1 if one was, 2 if nothing can be recorded here."""
     options = _parser().parse_args(argv)
     if options.examine is not None:
-        work(options.keep, list(map(ImageId.of, sys.stdin.read().split())), options.examine, options.served)
+        work(options.keep, list(map(ImageId.of, sys.stdin.readline().split())), options.examine, options.served)
         return 0
     if options.replay is not None:
         return _replay(options)

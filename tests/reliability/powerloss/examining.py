@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+import select
 import shutil
 import subprocess
 import sys
@@ -43,7 +45,8 @@ class Verdict:
 @contextlib.contextmanager
 def directory() -> Iterator[Path]:
     """A directory in memory, where there is one: what the examined broker syncs is of no account."""
-    with tempfile.TemporaryDirectory(prefix="powerloss-", dir=_FAST if _FAST.is_dir() else None) as place:
+    fast = None if "TMPDIR" in os.environ or not _FAST.is_dir() else _FAST
+    with tempfile.TemporaryDirectory(prefix="powerloss-", dir=fast) as place:
         yield Path(place)
 
 
@@ -98,24 +101,44 @@ def verdicts(recording: Recording, ids: list[ImageId], serve_every: int) -> Iter
         offset = len(ids) - len(left)
         command = [sys.executable, str(_STARTER), "powerloss", "--examine", str(offset), "--served", str(serve_every)]
         command += ["--keep", str(recording.place)]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        # What a process leaves that is ended by a signal goes with the directory.
+        with directory() as place:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**os.environ, "TMPDIR": str(place)},
+                text=True,
+            )
             lines: SimpleQueue[str] = SimpleQueue()
-            threading.Thread(target=_pass_on, args=(process, " ".join(map(str, left)), lines), daemon=True).start()
+            threading.Thread(target=_pass_on, args=(process, left.copy(), lines), daemon=True).start()
             try:
                 yield from _hear(process, lines, left)
             finally:
-                process.kill()
+                _end(process)
 
 
-def _pass_on(process: "subprocess.Popen[str]", ids: str, lines: "SimpleQueue[str]") -> None:
+def _pass_on(process: "subprocess.Popen[str]", ids: list[ImageId], lines: "SimpleQueue[str]") -> None:
     """Tell a process its images, and pass on what it says, in the end nothing."""
     assert process.stdin is not None and process.stdout is not None
-    with contextlib.suppress(BrokenPipeError):
-        process.stdin.write(ids)
-        process.stdin.close()
-    for line in process.stdout:
-        lines.put(line)
+    with contextlib.suppress(BrokenPipeError), process.stdout:
+        process.stdin.write(" ".join(map(str, ids)) + "\n")
+        process.stdin.flush()
+        for line in process.stdout:
+            lines.put(line)
     lines.put("")
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    """Let a process end, which it does after the image that it is at, with the broker that it may have started."""
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.close()
+    try:
+        process.wait(SILENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _hear(process: "subprocess.Popen[str]", lines: "SimpleQueue[str]", left: list[ImageId]) -> Iterator[Verdict]:
@@ -143,6 +166,9 @@ def work(place: Path, ids: list[ImageId], offset: int, serve_every: int) -> None
     point = Point(Recording.load(place))
     keys: set[tuple[int, int]] = set()
     for number, id in enumerate(ids, offset + 1):
+        if select.select([sys.stdin], [], [], 0)[0]:
+            # Closed: nobody wants to know more.
+            return
         point.go_on(id.cut)
         made = image(point.disk, id, point.recording.seed)
         whole_broker = serve_every > 0 and number % serve_every == 0

@@ -34,8 +34,11 @@ class Observed:
             for name, client in books.clients.items():
                 faults += _probed(name, client, topic, got)
             for filter in shared:
-                members = [name for name, client in books.clients.items() if client.filters.get(filter)]
-                if matches(filter, topic) and members and not any(got[member] for member in members):
+                # Those whose subscription is not certain may be members as well, and take it.
+                members = {
+                    name: client.filters[filter] for name, client in books.clients.items() if filter in client.filters
+                }
+                if matches(filter, topic) and True in members.values() and not any(got[name] for name in members):
                     faults.append(f"nobody of {filter} gets {topic}")
         return faults
 

@@ -66,8 +66,7 @@ def test_syncs_that_do_not_happen_are_noticed(tmp_path):
 def test_a_single_sync_that_does_not_happen_is_noticed_right_after_it(tmp_path):
     lying = record(tmp_path, SEED, publishes=60, skip="30")
     at = [number for number, one in enumerate(lying.records) if one.operation.name == "LIE"]
-    assert len(at) == 1
-    # Up to the next sync, which makes good for it.
+    # Each of the two processes has told one. Up to the next sync, which makes good for it.
     end = next(n for n, one in enumerate(lying.records) if n > at[0] and one.operation.name == "SYNC_END")
     ids = plan(lying.records, SEED, 200, at[0], end)
     found = verdicts(lying, ids, serve_every=0)
