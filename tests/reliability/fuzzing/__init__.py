@@ -31,6 +31,13 @@ class Done:
     corpus: int = 0
     added: int = 0
     found: list[str] = field(default_factory=list)
+    figures: dict[str, float] = field(default_factory=dict)
+
+    def sentence(self) -> str:
+        """What was done."""
+        if self.name == HOSTILE:
+            return f"{self.executions} companies of hostile clients; {self.figures}"
+        return f"{self.name}: {self.executions} executions, {self.edges} edges, {self.corpus} inputs in the corpus"
 
 
 def main(argv: list[str]) -> int:
@@ -40,6 +47,14 @@ def main(argv: list[str]) -> int:
         from tests.reliability.fuzzing.guided import main as fuzz
 
         fuzz(options.guided, PLACE / options.guided, options.seconds)
+    if options.endure:
+        from tests.reliability.fuzzing.endurance import main as endure
+
+        return endure(PLACE / HOSTILE, options.seconds)
+    if options.harass:
+        from tests.reliability.fuzzing.harassing import main as harass
+
+        return harass(options.harass)
     if options.replay:
         return _replay(options.replay, options.target)
     missing = _what_is_missing()
@@ -55,12 +70,13 @@ def main(argv: list[str]) -> int:
     figures: dict[str, float] = {}
     for one in done:
         counts |= _counts(one)
+        figures |= one.figures
         if one.edges:
             figures |= {
                 f"code edges that {one.name} reaches": one.edges,
                 f"inputs in its corpus, {one.name}": one.corpus,
             }
-        print(f"{one.name}: {one.executions} executions, {one.edges} edges, {one.corpus} inputs in the corpus")
+        print(one.sentence())
     found = [f"{one.name}: {sentence}" for one in done for sentence in one.found]
     print(*found, f"{len(found)} findings in {PLACE}", f"{counts['CPU-hours']} CPU-hours", sep="\n")
     if options.publish:
@@ -75,7 +91,10 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=1, help="targets at a time")
     parser.add_argument("--publish", action="store_true", help="add the run to the ledger")
     parser.add_argument("--replay", nargs="+", type=Path, metavar="FILE", help="run these inputs of the one --target")
+    # The processes that the command starts.
     parser.add_argument("--guided", choices=list(TARGETS), help=argparse.SUPPRESS)
+    parser.add_argument("--endure", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--harass", type=int, metavar="PORT", help=argparse.SUPPRESS)
     return parser.parse_args(argv)
 
 
@@ -94,7 +113,7 @@ def _what_is_missing() -> str:
 
 def _counts(one: Done) -> dict[str, float]:
     if one.name == HOSTILE:
-        return {"runs of hostile clients against a real broker": one.executions}
+        return {"companies of hostile clients around a real broker": one.executions}
     return {f"executions of {one.name}": one.executions, f"inputs of {one.name} that reached something new": one.added}
 
 
@@ -104,7 +123,8 @@ def _run(name: str, seconds: float) -> Done:
     place.mkdir(parents=True, exist_ok=True)
     (place / "summary.json").unlink(missing_ok=True)
     starter = str(ROOT / "tests" / "reliability")
-    command = [sys.executable, starter, "fuzzing", "--guided", name, "--seconds", str(seconds)]
+    what = ["--endure"] if name == HOSTILE else ["--guided", name]
+    command = [sys.executable, starter, "fuzzing", *what, "--seconds", str(seconds)]
     with (place / "log.txt").open("w") as log:
         code = subprocess.run(command, stdout=log, stderr=log, check=False, cwd=ROOT).returncode
     text = (place / "log.txt").read_text(errors="replace")
@@ -116,7 +136,7 @@ def _read(name: str, code: int, place: Path, text: str) -> Done:
     summary = place / "summary.json"
     if summary.exists():
         told = json.loads(summary.read_text())
-        done.executions, done.found = told["executions"], told["found"]
+        done.executions, done.found, done.figures = told["executions"], told["found"], told.get("figures", {})
     else:
         done.found = [f"the process ended with {code}: a hang, or too much memory; see {place}/log.txt"]
     states = STATE.findall(text)
