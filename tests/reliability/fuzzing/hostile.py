@@ -1,12 +1,13 @@
 """Clients that keep to the protocol (mostly), and still are what nobody wishes for. Each behaviour is a function."""
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from mombroker.mqtt import Ack, Connect, Packet, PingReq, Publish, Subscribe, SubscribeFilter, Unsubscribe, Will, encode
-from mombroker.mqtt.packet_types import PUBREC, V5
+from mombroker.mqtt import Connect, Packet, PingReq, Publish, Subscribe, SubscribeFilter, Unsubscribe, Will, encode
+from mombroker.mqtt.packet_types import V5
 from tests.broker.client import properties
 
 READ_LIMIT = 1 << 12
@@ -37,7 +38,11 @@ class Rogue:
 
     async def open(self, reads: bool = True) -> None:
         """A socket, and nothing sent."""
-        reader, self._writer = await asyncio.open_connection("127.0.0.1", self.port, limit=READ_LIMIT)
+        ends = socket.socket()
+        if not reads:
+            ends.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, READ_LIMIT)
+        ends.connect(("127.0.0.1", self.port))
+        reader, self._writer = await asyncio.open_connection(sock=ends, limit=READ_LIMIT)
         if reads:
             self._reading = asyncio.create_task(_read(reader))
 
@@ -85,7 +90,7 @@ async def never_reads(rogue: Rogue) -> None:
     await rogue.connect(reads=False)
     rogue.send(Subscribe(1, [SubscribeFilter("#", rogue.does.qos)]))
     for number in range(rogue.does.size):
-        rogue.publish("rogue/flood", b"x" * 4000, number)
+        rogue.publish("rogue/flood", b"x" * 40_000, number)
     await rogue.flush()
 
 
@@ -120,11 +125,11 @@ async def plays_with_aliases(rogue: Rogue) -> None:
 
 
 async def takes_one_at_a_time(rogue: Rogue) -> None:
-    """Receive Maximum 1, and what comes is never completed."""
+    """Receive Maximum 1, and what comes is never acknowledged."""
     await rogue.connect(receive_maximum=1)
     rogue.send(Subscribe(1, [SubscribeFilter("#", 2)]))
-    for number in range(1, 4):
-        rogue.send(Ack(PUBREC, number))
+    for number in range(rogue.does.size):
+        rogue.publish("rogue/one", b"x" * 100, number)
     await rogue.flush()
 
 
