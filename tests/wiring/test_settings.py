@@ -119,6 +119,8 @@ MISTAKES = [
     ("[plugins]\nusers = true", "line 2: write a section [plugins.users] for the plugin users"),
     ("[plugins.a]\n[plugins.b]\nenabled = 1", "line 3: plugins.b.enabled is 1: write true or false"),
     ("[mqtt", "is not valid TOML"),
+    ("[mqtt]\nlisten = " + "[" * 20_000, "is nested too deeply"),
+    ("[mqtt]\nmax_inflight = " + "9" * 5000, "is not valid TOML: Exceeds the limit"),
     ("mqtt.max_inflight = 0", "mqtt.max_inflight is 0: write a whole number from 1 to 65535"),
 ]
 
