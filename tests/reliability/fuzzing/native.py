@@ -25,9 +25,7 @@ from tests.reliability.fuzzing.choices import Choices
 
 LONGEST = 1024
 TEXTS = (
-    "q",
-    "r",
-    "s",
+    *("q", "q", "q", "q", "q", "r", "r", "s", "s", "s", "new", "new"),
     "none",
     "svc:s",
     "",
@@ -44,7 +42,7 @@ TEXTS = (
     "asker",
     "0",
 )
-NUMBERS = (0, 1, 2, 9, 10, 0.5, 60, 3600, -1, 1e12, 1e308, 2**63, -(2**63), 1.5)
+NUMBERS = (0, 1, 2, 1, 2, 3, 5, 1, 9, 10, 0.5, 60, 3600, -1, 1e12, 1e308, 2**63, -(2**63), 1.5)
 TYPES = {name: inspect.type_info(operation.request) for name, operation in OPERATIONS.items()}
 NAMES = sorted(OPERATIONS)
 
@@ -145,7 +143,7 @@ class Script:
 
     def ask(self) -> None:
         """One operation."""
-        client = self.choices.pick(self.clients)
+        client = self.clients[self.choices.byte() % 4 == 3]
         if client.closed or client.connack is None:
             self.interrupted = True
             client.connect(username="ann" if client.client_id == "asker" else "bob")
@@ -191,7 +189,7 @@ class Script:
     def value(self, kind: inspect.Type, depth: int) -> object:
         """A value of this type, or rarely of another."""
         choices = self.choices
-        if choices.rarely() or depth > 4:
+        if choices.byte() >= 250 or depth > 4:
             return choices.pick((None, 1, "x", [], {}, True, -1.5))
         if isinstance(kind, inspect.Metadata):
             return self.value(kind.type, depth)

@@ -35,6 +35,7 @@ TARGETS = {
         Target("decoder", CODEC, 4096),
         Target("session", (*CODEC, "mombroker.core")),
         Target("native", (*CODEC, "mombroker.core", "mombroker.api", "mombroker.operations")),
+        Target("transports", ("mombroker.api", "mombroker.operations")),
         Target("client", (*CODEC, "mombroker.client.protocol")),
         Target("records", ("mombroker.mqtt", "mombroker.model", "mombroker.core.records", "mombroker_storage")),
         Target(
