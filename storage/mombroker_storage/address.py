@@ -45,6 +45,8 @@ def parse_lmdb_address(url: str) -> LmdbAddress:
 
 
 def _directory(url: str, place: str) -> Path:
+    if "\0" in place:
+        raise ConfigurationError(f"store address {url!r} names a directory with a null character; write another one")
     try:
         return Path(place).expanduser()
     except RuntimeError:

@@ -140,6 +140,7 @@ def test_a_mistake_in_the_file_is_told_with_its_place_and_a_remedy(file, text, m
         ("MOMBROKER_X", "1", "the environment variable MOMBROKER_X is no setting; docs/configuration.md lists them"),
         ("MOMBROKER_MQTT_MAX_INFLIGHT", "many", 'MOMBROKER_MQTT_MAX_INFLIGHT is "many": write a whole number'),
         ("MOMBROKER_MQTT_QUEUE_QOS0", "perhaps", 'MOMBROKER_MQTT_QUEUE_QOS0 is "perhaps": write true or false'),
+        ("MOMBROKER_LOG_LEVEL", "\udcff", 'MOMBROKER_LOG_LEVEL is "\udcff": write one of "debug"'),
         ("MOMBROKER_PLUGINS_USERS", "1", "plugins are set in the settings file, below [plugins.NAME]"),
     ],
 )

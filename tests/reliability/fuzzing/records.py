@@ -45,7 +45,9 @@ def _segment(value: bytearray, mends: bool) -> None:
             continue
         for offset in offsets(stored.present, 0):
             record = stored.record(offset)
-            assert record is None or HEAD_SIZE <= len(record) == stored.length(offset)
+            # Under right checksums a foreign segment may be shorter than it says.
+            assert record is None or HEAD_SIZE <= len(record) <= stored.length(offset)
+            assert record is None or mends or len(record) == stored.length(offset)
             assert len(stored.raw(offset)) <= stored.length(offset)
 
 
