@@ -107,7 +107,7 @@ ROWS = {
 def text(choices: Choices, options: tuple[str, ...]) -> str:
     """One of the options, or some text."""
     if choices.rarely():
-        return choices.blob().decode("utf-8", "surrogateescape" if choices.rarely() else "replace")
+        return choices.blob().decode("utf-8", "replace")
     return choices.pick(options)
 
 

@@ -10,7 +10,15 @@ from tests.reliability.fuzzing.defects import find
 from tests.reliability.fuzzing.mutations import mutations
 from tests.reliability.fuzzing.targets import TARGETS
 
-MUTATIONS = {"decoder": 6000, "session": 150, "native": 150, "client": 1000, "records": 3000, "files": 6000}
+MUTATIONS = {
+    "decoder": 6000,
+    "session": 120,
+    "native": 120,
+    "transports": 120,
+    "client": 1000,
+    "records": 3000,
+    "files": 6000,
+}
 SEED = SystemRandom().randrange(1 << 32) if os.environ.get("EXPLORE") else 5
 
 
