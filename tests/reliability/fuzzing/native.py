@@ -100,7 +100,12 @@ class OperatingWorld(NativeWorld):
         self.run()
 
     def close(self) -> None:
-        """No loop any more."""
+        """Nothing runs any more, also after a finding."""
+        for task in asyncio.all_tasks(self.loop):
+            task.cancel()
+        for _ in range(3):
+            self.loop.call_soon(self.loop.stop)
+            self.loop.run_forever()
         self.loop.close()
 
 

@@ -343,9 +343,6 @@ def run(data: bytes) -> None:
     try:
         script.run()
     finally:
-        for task in script.tasks:
-            task.cancel()
-        script.world.settle()
         script.world.close()
 
 
