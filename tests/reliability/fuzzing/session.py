@@ -43,7 +43,7 @@ OLD = Limits(
 POOR = Limits(
     sys_interval=0,
     max_session_expiry=EXPIRY,
-    max_message_age=30,
+    max_message_age=100_000,
     max_keep_alive=20,
     allow_empty_client_id=False,
     wildcard_available=False,
@@ -284,7 +284,10 @@ class Script:
         """kill -9, and a new broker on what was on disk."""
         self.pair.look()
         if self.world.lazy_interval:
-            self.world.restart()  # what is acknowledged before it is on disk may be lost in a crash
+            # What is acknowledged before it is on disk may be lost in a crash; an orderly end waits for the disk.
+            self.world.hold_commits = self.world.hold_reads = self.world.full = False
+            self.pass_time(2.0)
+            self.world.restart()
         else:
             self.world.crash(after_write=self.choices.flag())
         self.world.hold_commits = self.world.hold_reads = self.world.full = False
