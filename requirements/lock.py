@@ -19,14 +19,18 @@ RUN = [*PROJECT["project"]["dependencies"], *(wanted for extra in ("cli", "http"
 BUILD = PROJECT["build-system"]["requires"]
 TEST = EXTRAS["test"]
 BENCH = EXTRAS["bench"]
+FUZZ = EXTRAS["fuzz"]
 MARKERS = {
-    re.split("[<>=~!;]", wanted)[0]: " ;" + wanted.partition(";")[2] for wanted in [*RUN, *BENCH] if ";" in wanted
+    re.split("[<>=~!;]", wanted)[0]: " ;" + wanted.partition(";")[2]
+    for wanted in [*RUN, *BENCH, *FUZZ]
+    if ";" in wanted
 }
 ABOUT = {
     "run": "# What the broker runs with, exactly. `make lock` writes this file from the ranges in pyproject.toml.",
     "build": "# What builds and compiles the package, exactly. `make lock` writes this file.",
     "test": "# What the tests and checks need on top, exactly. `make lock` writes this file.\n-r run.txt\n-r build.txt",
     "bench": "# What the benchmark needs on top, exactly. `make lock` writes this file.\n-r test.txt",
+    "fuzz": "# What fuzzing needs on top, exactly. `make lock` writes this file.\n-r test.txt",
 }
 
 
@@ -55,14 +59,15 @@ def write(name: str, versions: dict[str, str]) -> None:
 
 def main() -> None:
     """Resolve everything together, so that the files agree, and then each part of it."""
-    everything = resolved([*RUN, *BUILD, *TEST, *BENCH], {})
+    everything = resolved([*RUN, *BUILD, *TEST, *BENCH, *FUZZ], {})
     run = resolved(RUN, everything)
     build = resolved(BUILD, everything)
     test = without(resolved([*RUN, *BUILD, *TEST], everything), run, build)
     write("run", run)
     write("build", build)
     write("test", test)
-    write("bench", without(everything, run, build, test))
+    write("bench", without(resolved([*RUN, *BUILD, *TEST, *BENCH], everything), run, build, test))
+    write("fuzz", without(resolved([*RUN, *BUILD, *TEST, *FUZZ], everything), run, build, test))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from mombroker.operations.problems import (
     DEADLINE_PASSED,
     NO_SUCH_REQUEST,
     SERVICE_FAILED,
+    SHUTTING_DOWN,
     Problem,
 )
 
@@ -56,6 +57,7 @@ class ServiceOperations:
     def __init__(self, context: ApiContext) -> None:
         self._context = context
         self._polls = Polls(context)
+        self._waiting: set[Waiting] = set()
 
     async def create(self, caller: ApiCaller, request: ops.CreateService) -> ops.ServiceInfo:
         """Make a service."""
@@ -90,7 +92,9 @@ class ServiceOperations:
         return ops.ServiceList(services=tuple(found))
 
     def close(self) -> None:
-        """No timer is left behind."""
+        """Whoever waits for a reply is told, and no timer is left behind."""
+        for waiting in self._waiting:
+            waiting.failed(SHUTTING_DOWN, "the broker is shutting down", "")
         self._polls.close()
 
     # -- asking
@@ -110,6 +114,7 @@ class ServiceOperations:
         user = caller.identity.username
         pending = requests.ask(service, message, waiting, user, request.timeout, request.patient)
         context.engine.wake()
+        self._waiting.add(waiting)
         more = True
         try:
             while more:
@@ -119,6 +124,7 @@ class ServiceOperations:
                 part, more = found
                 yield part
         finally:
+            self._waiting.discard(waiting)
             if requests.pending.get(pending.id) is pending and not context.closing:
                 context.enter()
                 requests.cancel(pending)

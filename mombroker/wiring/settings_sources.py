@@ -26,8 +26,10 @@ def from_file(path: Path) -> Given:
     text = _text_of(path)
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # also a number with more digits than Python reads
         raise ConfigurationError(f"{path} is not valid TOML: {error}") from None
+    except RecursionError:
+        raise ConfigurationError(f"{path} is nested too deeply; settings are at most tables in a list") from None
     given: Given = {}
     for section, table in document.items():
         where = _place(path, text, section)

@@ -28,7 +28,7 @@ def checked_value(section: str, key: str, value: object, *, written: bool = True
         value = [part.strip() for part in value.split(",") if part.strip()]
     try:
         result = msgspec.convert(value, kind, strict=written)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, UnicodeEncodeError):  # an environment may hold bytes that are no text
         raise ConfigurationError(f"{where} is {shown(value)}: write {expected(kind)}") from None
     if key == "listen":
         _check_addresses(result, _SPOKEN[section], where)

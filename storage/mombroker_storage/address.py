@@ -13,7 +13,7 @@ MAP_SIZE: Final = 64 << 20
 MAX_MAP_SIZE: Final = 1 << 40 if sys.maxsize > 1 << 32 else 1 << 30
 
 _SMALLEST_MAP: Final = 1 << 20
-_SIZE: Final = re.compile(r"(\d+)\s*([KMGT]?)(i?)B?", re.IGNORECASE)
+_SIZE: Final = re.compile(r"(\d{1,20})\s*([KMGT]?)(i?)B?", re.IGNORECASE)
 _POWER: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
 
@@ -41,7 +41,18 @@ def parse_lmdb_address(url: str) -> LmdbAddress:
         sizes[name] = _size(url, name, value)
     # A limit below the default first size is meant for both.
     first = min(sizes["map_size"], sizes["max_map_size"])
-    return LmdbAddress(Path(unquote(place)).expanduser(), first, sizes["max_map_size"])
+    return LmdbAddress(_directory(url, unquote(place)), first, sizes["max_map_size"])
+
+
+def _directory(url: str, place: str) -> Path:
+    if "\0" in place:
+        raise ConfigurationError(f"store address {url!r} names a directory with a null character; write another one")
+    try:
+        return Path(place).expanduser()
+    except RuntimeError:
+        raise ConfigurationError(
+            f"store address {url!r} names a user whose home directory is not known; write the whole path"
+        ) from None
 
 
 def _size(url: str, name: str, text: str) -> int:

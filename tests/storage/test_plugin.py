@@ -46,6 +46,10 @@ def test_an_address_says_where_and_how_large(url, path, map_size, max_map_size):
         ("lmdb:d?map_size=lots", "'lots' is not a size"),
         ("lmdb:d?map_size=", "'' is not a size"),
         ("lmdb:d?max_map_size=10KiB", "too small"),
+        ("lmdb:d?map_size=" + "9" * 5000, "is not a size"),
+        ("lmdb:a%00b", "null character"),
+        ("lmdb:~%00/d", "null character"),
+        ("lmdb:~nobody-of-this-name/d", "whose home directory is not known"),
     ],
 )
 def test_an_address_that_cannot_be_meant_is_refused(url, complaint):

@@ -119,6 +119,8 @@ MISTAKES = [
     ("[plugins]\nusers = true", "line 2: write a section [plugins.users] for the plugin users"),
     ("[plugins.a]\n[plugins.b]\nenabled = 1", "line 3: plugins.b.enabled is 1: write true or false"),
     ("[mqtt", "is not valid TOML"),
+    ("[mqtt]\nlisten = " + "[" * 20_000, "is nested too deeply"),
+    ("[mqtt]\nmax_inflight = " + "9" * 5000, "is not valid TOML: Exceeds the limit"),
     ("mqtt.max_inflight = 0", "mqtt.max_inflight is 0: write a whole number from 1 to 65535"),
 ]
 
@@ -138,6 +140,7 @@ def test_a_mistake_in_the_file_is_told_with_its_place_and_a_remedy(file, text, m
         ("MOMBROKER_X", "1", "the environment variable MOMBROKER_X is no setting; docs/configuration.md lists them"),
         ("MOMBROKER_MQTT_MAX_INFLIGHT", "many", 'MOMBROKER_MQTT_MAX_INFLIGHT is "many": write a whole number'),
         ("MOMBROKER_MQTT_QUEUE_QOS0", "perhaps", 'MOMBROKER_MQTT_QUEUE_QOS0 is "perhaps": write true or false'),
+        ("MOMBROKER_LOG_LEVEL", "\udcff", 'MOMBROKER_LOG_LEVEL is "\udcff": write one of "debug"'),
         ("MOMBROKER_PLUGINS_USERS", "1", "plugins are set in the settings file, below [plugins.NAME]"),
     ],
 )
