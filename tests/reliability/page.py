@@ -79,9 +79,7 @@ def _summary() -> str:
         wanted = ", ".join(f"{number(goal.least)} {goal.count}" for goal in goals)
         done = ", ".join(_reached(added.get(goal.count, 0), goal) for goal in goals)
         title = _title(checker)
-        rows.append(
-            f"| [{title}](#{_anchor(title)}) | `make {checker}` | {len(runs(checker))} | {wanted} | {done} |"
-        )
+        rows.append(f"| [{title}](#{_anchor(title)}) | `make {checker}` | {len(runs(checker))} | {wanted} | {done} |")
     return "\n".join(rows)
 
 
@@ -109,7 +107,12 @@ def _runs(checker: str) -> str:
     ]
     figures = published[-1].figures
     if figures:
-        rows += ["", "| in the last run | |", "|---|--:|", *(f"| {name} | {value:g} |" for name, value in figures.items())]
+        rows += [
+            "",
+            "| in the last run | |",
+            "|---|--:|",
+            *(f"| {name} | {value:g} |" for name, value in figures.items()),
+        ]
     rows += ["", "| date | commit | build | Python | cores | seconds | options |", "|---|---|---|---|--:|--:|---|"]
     rows += [_row(run) for run in published]
     found = [sentence for run in published for sentence in run.found]

@@ -15,7 +15,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A place with one checker that nothing was published of."""
     (tmp_path / "about.md").write_text("# Evidence\n\nWhy.\n")
     (tmp_path / "torture").mkdir()
-    (tmp_path / "torture" / "about.md").write_text("# Real processes\n\nHow.\n\n```\n# a comment\n```\n\n## Fault model\n")
+    (tmp_path / "torture" / "about.md").write_text(
+        "# Real processes\n\nHow.\n\n```\n# a comment\n```\n\n## Fault model\n"
+    )
     monkeypatch.setattr(page, "HERE", tmp_path)
     monkeypatch.setattr(ledger, "RUNS", tmp_path / "runs")
     return tmp_path
@@ -32,7 +34,9 @@ def test_every_checker_is_told_about():
 
 
 def test_a_goal_that_is_not_reached_is_called_so(folder):
-    assert "| [Real processes](#real-processes) | `make torture` | 0 | 500 kills | 0 kills (**not yet**) |" in page.page()
+    assert (
+        "| [Real processes](#real-processes) | `make torture` | 0 | 500 kills | 0 kills (**not yet**) |" in page.page()
+    )
     assert "None yet." in page.page()
 
 
