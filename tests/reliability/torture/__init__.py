@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -28,6 +29,9 @@ def main(argv: Sequence[str]) -> int:
     run = Run(options)
     try:
         asyncio.run(torture(run, _progress(run)))
+    except asyncio.CancelledError:
+        print("\nstopped", file=sys.stderr)
+        return 1
     except Exception as error:
         print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
         print(
@@ -79,9 +83,12 @@ def _progress(run: Run) -> Callable[[str], None]:
 
 async def torture(run: Run, show: Callable[[str], None] = lambda doing: None) -> None:
     """Do to it what its options say. Raises AssertionError for a promise that was broken."""
-    await run.begin()
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     settled = 0
     try:
+        await run.begin()
         for fault in plan(run.random, run.options.kills, run.shim is not None):
             if time.monotonic() - run.began > run.options.seconds:
                 break

@@ -74,7 +74,7 @@ class Cast:
         self.mortal_subscriber = ClientProcess(Inbox("mortal-s"), one, port, own(), folder, "t/#")
         self.keeper = Keeper(place, port, own(), one)
         self.native = NativeCast(own(), place, port)
-        self.v3 = ["p0" if one == V311 else "p1"] + (["mortal-p"] if two == V311 else [])
+        self._v3 = ("p0",) if one == V311 else ("p1", "mortal-p")
         self._publishing: list[asyncio.Task[None]] = []
         self._receiving: list[asyncio.Task[None]] = []
         self._sleeper: asyncio.Task[None] | None = None
@@ -149,6 +149,14 @@ class Cast:
         """How many have been acknowledged so far."""
         self.read()
         return {key: len(numbers) for outbox in self.outboxes for key, numbers in outbox.acknowledged.items()}
+
+    def excuse(self, groups: Sequence[Group]) -> None:
+        """MQTT 3 cannot say no: what a client of it has sent in vain comes later, perhaps after what it sent then."""
+        self.read()
+        sent = [one for outbox in self.outboxes if outbox.name in self._v3 for one in outbox.in_flight.values()]
+        for group in groups:
+            for inbox in group.inboxes:
+                inbox.excused.update((one.key, one.number) for one in sent)
 
     def check(self) -> None:
         """Raise what has ended one of them."""

@@ -29,6 +29,8 @@ def main(argv: Sequence[str]) -> None:
 
 async def _live(role: str, name: str, version: int, port: int, random: Random, journal: Path, filter: str) -> None:
     loop = asyncio.get_running_loop()
+    # Whoever has started us holds the other end, and nothing comes through it but its own end.
+    loop.add_reader(sys.stdin.fileno(), lambda: os._exit(1))
     if role == "publisher":
         publisher = Publisher(name, version, port, random, journal)
         loop.add_signal_handler(signal.SIGTERM, lambda: setattr(publisher, "stopping", True))
@@ -65,7 +67,7 @@ class ClientProcess:
         with self._errors.open("ab") as errors:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _START, str(ROOT), *given, self._filter],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
                 env=environment(),
@@ -100,4 +102,6 @@ class ClientProcess:
         if self._process is not None:
             self._process.kill()
             self._process.wait(60)
+            assert self._process.stdin is not None
+            self._process.stdin.close()
             self._process = None

@@ -74,6 +74,13 @@ async def kill_while_it_starts(run: Run) -> None:
     await run.restart()
 
 
+async def stop(run: Run) -> None:
+    """In order, under load."""
+    await run.load(1, 100)
+    await run.stop()
+    await run.restart()
+
+
 # -- the network
 
 
@@ -249,12 +256,13 @@ async def no_room(run: Run) -> None:
         await _failed(run, await run.ended())
         await run.restart()
     else:
-        run.counts["of these, gone through without an end"] += 1
+        run.counts["times without room that it lived through"] += 1
     await _healed(run)
 
 
 async def _healed(run: Run) -> None:
     """There is room again, and everybody goes on. A client of MQTT 3, which was not told, connects anew."""
+    run.cast.excuse([*run.awake, run.asleep])
     run.proxy.cut_all()
     await run.retried(lambda: _accepted(run))
     run.proxy.cut_all()
@@ -316,6 +324,7 @@ FAULTS = [
     Fault("times that connections stalled", stall, 6),
     Fault("times that packets were split", split, 8),
     Fault("times that packets came late", delay, 6),
+    Fault("stops in order", stop, 3),
     Fault("pauses of the broker", pause_broker, 5),
     Fault("kills of a client", kill_client, 12),
     Fault("pauses of a client", pause_client, 6),
@@ -323,7 +332,7 @@ FAULTS = [
     Fault("visits of a client that was away", wake_sleeper, 5),
     Fault("jumps of the clock", jump_clock, 5, shim=True),
     Fault("errors of the disk", disk_error, 8, shim=True),
-    Fault("calls without room on the disk", no_room, 3, shim=True),
+    Fault("times that calls found no room on the disk", no_room, 3, shim=True),
     Fault("full disks", full_disk, 2),
 ]
 

@@ -11,8 +11,14 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from mombroker.model.reasons import PACKET_IDENTIFIER_NOT_FOUND, QUOTA_EXCEEDED, SUCCESS
-from mombroker.mqtt import V5, Ack, Packet, PingReq, PingResp, Publish, SubAck, Subscribe, SubscribeFilter
+from mombroker.model.reasons import (
+    PACKET_IDENTIFIER_NOT_FOUND,
+    QUOTA_EXCEEDED,
+    SERVER_SHUTTING_DOWN,
+    SESSION_TAKEN_OVER,
+    SUCCESS,
+)
+from mombroker.mqtt import V5, Ack, Disconnect, Packet, PingReq, PingResp, Publish, SubAck, Subscribe, SubscribeFilter
 from mombroker.mqtt.packet_types import PUBACK, PUBCOMP, PUBREC, PUBREL
 from tests.broker.client import Client
 from tests.reliability.torture.journals import Inbox, Journal, Outbox, Sent
@@ -78,6 +84,15 @@ class Peer:
         return self.random.random() < OWN_LOSS
 
 
+async def received(client: Client) -> Packet:
+    """The next packet. Raises EOFError for the end, in order or not."""
+    packet = await client.receive(IDLE)
+    if isinstance(packet, Disconnect):
+        assert packet.reason in (SERVER_SHUTTING_DOWN, SESSION_TAKEN_OVER), f"dismissed: {packet}"
+        raise EOFError("the broker has said goodbye")
+    return packet
+
+
 def payload_of(name: str, qos: int, number: int) -> bytes:
     """A publisher's message. Small ones are stored with their reference, larger ones once for all queues."""
     filling = b"x" * (8000 if number % 101 == 0 else 300 if number % 3 == 0 else 0)
@@ -125,7 +140,7 @@ class Publisher(Peer):
             if not self.outbox.in_flight:
                 self.finished = True
                 return
-            await self._answered(client, await client.receive(IDLE))
+            await self._answered(client, await received(client))
             if self.breaks_off():
                 return
 
@@ -203,12 +218,13 @@ class Subscriber(Peer):
         """Subscribe if that has not been answered yet, then take whatever comes."""
         if not self.inbox.subscribed:
             client.send(Subscribe(1, [SubscribeFilter(self.filter, 2)]))
-            assert (await client.expect(SubAck)).reasons == [2]
+            answer = await received(client)
+            assert isinstance(answer, SubAck) and answer.reasons == [2], f"{self.name} got {answer}"
             self.note("subscribed")
             return
         client.send(PingReq())
         while not self.finished:
-            self._take(client, await client.receive(IDLE))
+            self._take(client, await received(client))
             if self.breaks_off():
                 return
 

@@ -8,6 +8,7 @@ from mombroker.model.reasons import QUOTA_EXCEEDED
 from mombroker.mqtt import Ack, PingReq, PingResp, Publish, SubAck, Subscribe, SubscribeFilter
 from mombroker.mqtt.packet_types import PUBREC, PUBREL
 from tests.broker.client import Client
+from tests.reliability.torture.mqtt_clients import received
 from tests.reliability.torture.place import Place
 
 TOPICS = 5
@@ -62,7 +63,8 @@ class Keeper:
         qos = self._random.choice((1, 2))
         packet_id = client.next_id()
         client.send(Publish.create(f"r/{topic}", payload, qos, True, False, packet_id))
-        ack = await client.expect(Ack)
+        ack = await received(client)
+        assert isinstance(ack, Ack), ack
         if ack.reason == QUOTA_EXCEEDED:
             kept.refused.add(number)
             await asyncio.sleep(0.01)
@@ -75,7 +77,7 @@ class Keeper:
         kept.refused = {n for n in kept.refused if n > number}
         self._place.count()
         if ack.type == PUBREC:
-            await client.expect(Ack)
+            await received(client)
 
     async def look(self) -> None:
         """Subscribe anew. Raises AssertionError if there is anything but what may be there, and ConnectionError or
@@ -96,7 +98,7 @@ class Keeper:
         async with await Client.connected(self._port) as client:
             client.send(Subscribe(1, [SubscribeFilter("r/+", 0)]))
             while True:
-                packet = await client.receive()
+                packet = await received(client)
                 if isinstance(packet, PingResp):
                     return found
                 if isinstance(packet, SubAck):

@@ -151,6 +151,12 @@ class Run:
         await asyncio.to_thread(self.server.kill)
         self.killed()
 
+    async def stop(self) -> None:
+        """Stop the broker in order."""
+        self.place.set(0)
+        code = await asyncio.to_thread(self.server.stop)
+        assert code == 0, f"the broker was stopped, and ended with {code}: {self.server.text[-3000:]}"
+
     def killed(self) -> None:
         """The broker was killed."""
         self.place.set(0)
@@ -174,10 +180,10 @@ class Run:
     async def look(self, owed: Counts, waiting: set[str]) -> None:
         """What was acknowledged arrives at all who are awake; retained messages and queues are as they have to be."""
         await self.retried(self.cast.keeper.look)
-        await self.retried(lambda: self._look_at_queues(waiting))
+        await self.retried(lambda: self.look_at_queues(waiting))
         await self.arrived(self.awake, owed)
         self._look_at_log()
-        self.counts["checks"] += 1
+        self.counts["checks after a restart"] += 1
 
     async def arrived(self, groups: list[Group], owed: Counts) -> None:
         """Wait until these groups have what is owed to them."""
@@ -189,7 +195,7 @@ class Run:
 
         await self.until(lambda: not lacking(), lambda: f"acknowledged, and never arrived: {lacking()}")
 
-    async def _look_at_queues(self, waiting: set[str]) -> None:
+    async def look_at_queues(self, waiting: set[str]) -> None:
         books = self.cast.native.books
         async with self.cast.native.connect() as mom:
             # In this order: what is moved meanwhile is counted twice, and never not at all.
@@ -310,7 +316,7 @@ class Run:
             "publishes acknowledged": sum(outbox.count() for outbox in cast.outboxes),
             "publishes refused for want of room": sum(outbox.count_refused() for outbox in cast.outboxes),
             "deliveries": sum(inbox.count for inbox in inboxes),
-            "of these, repetitions (QoS 1)": sum(inbox.again for inbox in inboxes),
+            "QoS 1 messages delivered again": sum(inbox.again for inbox in inboxes),
             "looks at retained messages": cast.keeper.looks,
             "messages accepted by a queue": len(books.accepted),
             "queue acknowledgements confirmed": len(books.acknowledged),
