@@ -515,3 +515,19 @@ def test_a_retained_message_that_was_refused_does_not_come_back_when_its_success
     subscriber.connect()
     subscriber.subscribe("t")
     assert subscriber.payloads() == ["kept"]
+
+
+def test_a_subscriber_gets_the_retained_message_that_comes_back_when_the_disk_is_full() -> None:
+    world = World()
+    publisher = lasting(world, "pub")
+    publisher.publish("t", "kept", 1, retain=True)
+    world.advance(1)
+    subscriber = lasting(world, "sub")
+    world.hold_commits = True
+    publisher.publish("t", "refused", 1, retain=True)
+    subscriber.subscribe("t", qos=0)
+    world.full = True
+    world.commit_one()
+    world.full = world.hold_commits = False
+    world.advance(2)
+    assert subscriber.payloads() == ["kept"]
