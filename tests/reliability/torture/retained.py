@@ -6,7 +6,7 @@ from random import Random
 
 from mombroker.model.reasons import QUOTA_EXCEEDED
 from mombroker.mqtt import Ack, PingReq, PingResp, Publish, SubAck, Subscribe, SubscribeFilter
-from mombroker.mqtt.packet_types import PUBREC, PUBREL
+from mombroker.mqtt.packet_types import PUBCOMP, PUBREC, PUBREL
 from tests.broker.client import Client
 from tests.reliability.torture.mqtt_clients import received
 from tests.reliability.torture.place import Place
@@ -29,13 +29,18 @@ class Kept:
         """The numbers that may be found, if this is how it was afterwards."""
         return {n for n in range(before.settled, self.sent + 1) if n not in before.refused}
 
+    def settle(self, number: int) -> None:
+        """This one is acknowledged."""
+        self.settled = max(self.settled, number)
+        self.refused = {n for n in self.refused if n > self.settled}
+
     def copy(self) -> "Kept":
         """As it is now."""
         return Kept(self.settled, self.sent, set(self.refused))
 
 
 class Keeper:
-    """Publishes retained messages, one at a time on each topic, and looks what is there."""
+    """Publishes retained messages, on one topic at a time, and looks what is there."""
 
     def __init__(self, place: Place, port: int, random: Random, version: int) -> None:
         self.topics = [Kept() for _ in range(TOPICS)]
@@ -56,28 +61,36 @@ class Keeper:
                 await asyncio.sleep(0.001)
 
     async def _publish(self, client: Client, topic: int) -> None:
+        """A few at once, so that more than one of a topic may be on its way to the disk."""
         kept = self.topics[topic]
-        kept.sent += 1
-        number = kept.sent
-        payload = b"" if number % CLEARING == 0 else b"%d" % number
-        qos = self._random.choice((1, 2))
-        packet_id = client.next_id()
-        client.send(Publish.create(f"r/{topic}", payload, qos, True, False, packet_id))
-        ack = await received(client)
-        assert isinstance(ack, Ack), ack
-        if ack.reason == QUOTA_EXCEEDED:
-            kept.refused.add(number)
+        waiting: dict[int, int] = {}
+        for _ in range(self._random.randint(1, 3)):
+            kept.sent += 1
+            payload = b"" if kept.sent % CLEARING == 0 else b"%d" % kept.sent
+            packet_id = client.next_id()
+            waiting[packet_id] = kept.sent
+            client.send(Publish.create(f"r/{topic}", payload, self._random.choice((1, 2)), True, False, packet_id))
+        unfinished: set[int] = set()
+        refused = False
+        while waiting or unfinished:
+            ack = await received(client)
+            assert isinstance(ack, Ack), ack
+            if ack.type == PUBCOMP:
+                unfinished.remove(ack.packet_id)
+                continue
+            number = waiting.pop(ack.packet_id)
+            if ack.reason == QUOTA_EXCEEDED:
+                kept.refused.add(number)
+                refused = True
+                continue
+            assert ack.reason in (0, 0x10), f"a retained message was refused: {ack}"
+            kept.settle(number)
+            self._place.count()
+            if ack.type == PUBREC:
+                client.send(Ack(PUBREL, ack.packet_id))
+                unfinished.add(ack.packet_id)
+        if refused:
             await asyncio.sleep(0.01)
-            return
-        assert ack.reason in (0, 0x10), f"a retained message was refused: {ack}"
-        if ack.type == PUBREC:
-            # On disk from here on.
-            client.send(Ack(PUBREL, packet_id))
-        kept.settled = number
-        kept.refused = {n for n in kept.refused if n > number}
-        self._place.count()
-        if ack.type == PUBREC:
-            await received(client)
 
     async def look(self) -> None:
         """Subscribe anew. Raises AssertionError if there is anything but what may be there, and ConnectionError or
