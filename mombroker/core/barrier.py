@@ -264,6 +264,9 @@ class Barrier:
         self._promises = waiting.promises + self._promises
         self._outcomes = [outcome for outcome in waiting.outcomes if outcome.carried] + self._outcomes
         self._sendable = waiting.sendable + self._sendable
+        # Should the open unit be refused too, its topics go back beyond what is refused now.
+        changed = {topic for topic, _ in self._retained}
+        self._retained = [entry for entry in waiting.retained if entry[0] in changed] + self._retained
         for session in waiting.sessions:
             self.touch_session(session)
         for queue, _ in waiting.queues:

@@ -290,7 +290,8 @@ def release_deliveries(connection: Connection, retained: list[tuple[Message, Bin
 def send_late_retained(connection: Connection) -> None:
     """Send retained messages of QoS 0 as fast as the client takes them: none is lost for being many.
 
-    One that was replaced meanwhile is left out, since its successor may have been sent already.
+    One that was replaced meanwhile is left out, since its successor may have been sent already; in the place of one
+    that the store had no room for comes the one before it, which is retained again.
     """
     late = connection.late
     session = connection.session
@@ -304,8 +305,11 @@ def send_late_retained(connection: Connection) -> None:
             break
         message, binding = late[sent]
         sent += 1
-        if engine.retained.get(message.topic) is message and not is_expired(message, 0.0, engine.now):
-            send_qos0(session, connection, message, True, binding.encoded_id, engine.now)
+        kept = engine.retained.get(message.topic)
+        if kept is None or kept is not message and kept.published_at >= message.published_at:
+            continue
+        if not is_expired(kept, 0.0, engine.now):
+            send_qos0(session, connection, kept, True, binding.encoded_id, engine.now)
     connection.late = late[sent:] or None
 
 

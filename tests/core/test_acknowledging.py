@@ -498,3 +498,36 @@ def test_a_retained_message_that_is_refused_leaves_the_one_before_it() -> None:
         reader.subscribe("t/#", qos=1)
         assert reader.payloads() == ["kept"]
         world.crash()
+
+
+def test_a_retained_message_that_was_refused_does_not_come_back_when_its_successor_is_refused_too() -> None:
+    world = World()
+    publisher = lasting(world, "pub")
+    publisher.publish("t", "kept", 1, retain=True)
+    world.hold_commits = True
+    publisher.publish("t", "first", 1, retain=True)
+    publisher.publish("t", "second", 1, retain=True)
+    world.full = True
+    world.commit_one()
+    world.advance(2)
+    world.commit_one()
+    subscriber = world.client("sub")
+    subscriber.connect()
+    subscriber.subscribe("t")
+    assert subscriber.payloads() == ["kept"]
+
+
+def test_a_subscriber_gets_the_retained_message_that_comes_back_when_the_disk_is_full() -> None:
+    world = World()
+    publisher = lasting(world, "pub")
+    publisher.publish("t", "kept", 1, retain=True)
+    world.advance(1)
+    subscriber = lasting(world, "sub")
+    world.hold_commits = True
+    publisher.publish("t", "refused", 1, retain=True)
+    subscriber.subscribe("t", qos=0)
+    world.full = True
+    world.commit_one()
+    world.full = world.hold_commits = False
+    world.advance(2)
+    assert subscriber.payloads() == ["kept"]
