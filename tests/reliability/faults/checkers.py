@@ -1,0 +1,104 @@
+"""Those who have to see the faults: the tests, the stateful models, and the checkers of this folder.
+
+Each is a command that runs in a process of its own, on a copy of the product, and fails if it has found something.
+"""
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.reliability.faults.copies import ROOT, environment
+from tests.reliability.faults.fault import Fault
+from tests.reliability.faults.matrix import CAUGHT, MISSED, NOT_RUN, UNCLEAR, Cell
+
+CORE_MODELS = ("tests/core/test_sessions_model.py", "tests/core/named/test_queue_model.py")
+STORE_MODELS = ("tests/storage/test_store_model.py",)
+
+# `-P`: the folder that a run starts in is not put before the copy.
+PYTEST = ["-P", "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=line", "--timeout=120"]
+PYTEST += ["-p", "tests.reliability.faults.unshrunk", "-c", str(ROOT / "pyproject.toml"), f"--rootdir={ROOT}"]
+RELIABILITY = str(ROOT / "tests" / "reliability")
+
+
+@dataclass(frozen=True)
+class Checker:
+    """``command`` is what follows ``python`` to look for a fault (None: the sound product); a reason why it cannot
+    see it instead is a text. ``evidence`` finds in the output when and how something was found."""
+
+    name: str
+    command: Callable[[Fault | None], list[str] | str]
+    evidence: Callable[[str], str]
+    seconds: float
+
+    def look(self, fault: Fault | None, product: Path) -> Cell:
+        """Run the checker on a copy of the product."""
+        reason = fault.unseen.get(self.name) if fault is not None else None
+        command = reason or self.command(fault)
+        if isinstance(command, str):
+            return Cell(NOT_RUN, 0.0, command)
+        begun = time.monotonic()
+        # Somewhere else than in the checkout: broken brokers leave things behind, and a child that is started with
+        # `python -m` would find the checkout's product in the folder it runs in.
+        with TemporaryDirectory(prefix="mombroker-look-") as elsewhere:
+            try:
+                done = subprocess.run(
+                    [sys.executable, *command],
+                    cwd=elsewhere,
+                    env=environment(product),
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    errors="replace",
+                    timeout=self.seconds,
+                )
+            except subprocess.TimeoutExpired:
+                return Cell(UNCLEAR, time.monotonic() - begun, f"did not end within {self.seconds:g} seconds")
+        took = time.monotonic() - begun
+        if done.returncode == 0:
+            return Cell(MISSED, took, "")
+        if done.returncode == 1:
+            return Cell(CAUGHT, took, self.evidence(done.stdout))
+        return Cell(UNCLEAR, took, f"exit code {done.returncode}: {done.stdout.strip()[-300:]}")
+
+
+def _tests(fault: Fault | None) -> list[str]:
+    folders = [fault.tests()] if fault is not None else ["tests/core", "tests/broker", "tests/plugins", "tests/storage"]
+    models = [f"--ignore={ROOT / path}" for path in (*CORE_MODELS, *STORE_MODELS)]
+    return [*PYTEST, *models, *[str(ROOT / folder) for folder in folders]]
+
+
+def _models(fault: Fault | None) -> list[str] | str:
+    if fault is None:
+        paths = (*CORE_MODELS, *STORE_MODELS)
+    elif fault.is_in_the_store():
+        paths = STORE_MODELS
+    elif fault.file.startswith("mombroker/core/"):
+        paths = CORE_MODELS
+    else:
+        return "the models are about the core and the store"
+    return [*PYTEST, *[str(ROOT / path) for path in paths]]
+
+
+def _failed_test(output: str) -> str:
+    failed = re.search(r"^(?:FAILED|ERROR) (\S+?)(?: - (.*))?$", output, re.MULTILINE)
+    passed = re.search(r"(\d+) passed", output)
+    number = int(passed[1]) + 1 if passed else 1
+    if failed is None:
+        return f"test {number}"
+    return f"test {number}: {failed[1].rpartition('::')[2]}"
+
+
+CHECKERS: dict[str, Checker] = {
+    checker.name: checker
+    for checker in (
+        Checker("tests", _tests, _failed_test, 600.0),
+        Checker("models", _models, _failed_test, 600.0),
+    )
+}
+INDEPENDENT = ("simulation", "powerloss", "torture")
+"""Those that know of the broker's promises only: each fault should be caught by one of them, not by the tests alone."""
