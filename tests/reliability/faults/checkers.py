@@ -67,7 +67,9 @@ class Checker:
 
 
 def _tests(fault: Fault | None) -> list[str]:
-    folders = [fault.tests()] if fault is not None else ["tests/core", "tests/broker", "tests/plugins", "tests/storage"]
+    folders = ["tests/core", "tests/broker", "tests/plugins", "tests/storage"]
+    if fault is not None:
+        folders = [fault.first, fault.tests()]
     models = [f"--ignore={ROOT / path}" for path in (*CORE_MODELS, *STORE_MODELS)]
     return [*PYTEST, *models, *[str(ROOT / folder) for folder in folders]]
 
@@ -93,11 +95,28 @@ def _failed_test(output: str) -> str:
     return f"test {number}: {failed[1].rpartition('::')[2]}"
 
 
+def _simulation(fault: Fault | None) -> list[str] | str:
+    if fault is not None and fault.is_in_the_store():
+        return "a simulated world has a disk of its own"
+    if fault is not None and not fault.file.startswith("mombroker/core/"):
+        return "a simulated world has hooks of its own, and no API"
+    return [RELIABILITY, "simulation", "--seeds", "1-1000", "--steps", "400"]
+
+
+def _found_by_simulation(output: str) -> str:
+    found = re.search(r"FOUND by seed (\d+).*?: (.*)", output)
+    events = re.search(r"([\d,]+) events$", output, re.MULTILINE)
+    return (
+        f"after {events[1] if events else '?'} events, seed {found[1] if found else '?'}: {found[2] if found else ''}"
+    )
+
+
 CHECKERS: dict[str, Checker] = {
     checker.name: checker
     for checker in (
         Checker("tests", _tests, _failed_test, 600.0),
         Checker("models", _models, _failed_test, 600.0),
+        Checker("simulation", _simulation, _found_by_simulation, 600.0),
     )
 }
 INDEPENDENT = ("simulation", "powerloss", "torture")

@@ -31,7 +31,8 @@ class Misfit(Exception):
 @dataclass(frozen=True)
 class Fault:
     """``lie`` is what the broken broker does, in a sentence. ``old`` is found exactly once in ``file`` and becomes
-    ``new``. ``unseen`` are the checkers that cannot see it, with the reason why."""
+    ``new``. ``first`` are the tests that are run before the others: the likeliest ones to see it. ``unseen`` are the
+    checkers that cannot see it, with the reason why."""
 
     name: str
     lie: str
@@ -39,6 +40,7 @@ class Fault:
     file: str
     old: str
     new: str
+    first: str
     unseen: dict[str, str] = field(default_factory=dict)
 
     def tests(self) -> str:

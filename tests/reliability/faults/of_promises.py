@@ -13,6 +13,7 @@ FAULTS = (
         BARRIER,
         "if self.lazy or (not durable and connection.acks_in <= self.committed):",
         "if self.lazy or durable or connection.acks_in <= self.committed:",
+        first="tests/core/test_acknowledging.py",
     ),
     Fault(
         "connack-before-session",
@@ -21,6 +22,7 @@ FAULTS = (
         "mombroker/core/engine.py",
         "if durable and not self.barrier.lazy:",
         "if durable and not promise.opens and not self.barrier.lazy:",
+        first="tests/core/test_acknowledging.py",
     ),
     Fault(
         "suback-before-commit",
@@ -29,6 +31,7 @@ FAULTS = (
         "mombroker/core/engine.py",
         "if durable and not self.barrier.lazy:",
         "if durable and promise.opens and not self.barrier.lazy:",
+        first="tests/core/test_acknowledging.py",
     ),
     Fault(
         "subscription-not-stored",
@@ -37,6 +40,7 @@ FAULTS = (
         "mombroker/core/subscribing.py",
         "    if session.durable:\n        key = engine.key_of(session) + digest(wanted.filter)\n",
         "    if session.durable and not is_new:\n        key = engine.key_of(session) + digest(wanted.filter)\n",
+        first="tests/core/test_subscribing.py",
     ),
     Fault(
         "connected-not-stored",
@@ -45,6 +49,7 @@ FAULTS = (
         "mombroker/core/queue.py",
         "stored = self.durable or not in_memory",
         "stored = not in_memory",
+        first="tests/core/test_restart.py",
     ),
     Fault(
         "retained-not-stored",
@@ -53,6 +58,7 @@ FAULTS = (
         BARRIER,
         "        self.unit.put(TABLE_RETAINED, digest(message.topic), message.body())\n",
         "",
+        first="tests/core/test_retained.py",
     ),
     Fault(
         "clearing-not-stored",
@@ -62,6 +68,7 @@ FAULTS = (
         "        engine.timers.forget(RETAINED_EXPIRY, message.topic)\n"
         "        engine.barrier.unit.delete(TABLE_RETAINED, digest(message.topic))\n",
         "        engine.timers.forget(RETAINED_EXPIRY, message.topic)\n",
+        first="tests/core/test_retained.py",
     ),
     Fault(
         "will-lost-in-crash",
@@ -70,6 +77,7 @@ FAULTS = (
         "mombroker/core/sessions.py",
         '"will": will.fields() if will is not None else None,',
         '"will": None,',
+        first="tests/core/test_wills.py",
     ),
     Fault(
         "session-ends-at-crash",
@@ -78,6 +86,7 @@ FAULTS = (
         "mombroker/core/sessions.py",
         'session.disconnected_at = engine.now if was_connected else record["disconnected_at"]',
         'session.disconnected_at = record["disconnected_at"]',
+        first="tests/core/test_connecting.py",
     ),
     Fault(
         "last-record-skipped",
@@ -87,6 +96,7 @@ FAULTS = (
         "mombroker/core/engine.py",
         "queue.next_position = tally[0]",
         "queue.next_position = max(0, tally[0] - 1)",
+        first="tests/core/test_restart.py",
     ),
     Fault(
         "full-store-is-success",
@@ -95,6 +105,7 @@ FAULTS = (
         "mombroker/core/engine.py",
         "            refuse_all(self, error)\n",
         "            keep_all(self)\n",
+        first="tests/core/test_acknowledging.py",
     ),
     Fault(
         "refusal-told-as-success",
@@ -103,6 +114,7 @@ FAULTS = (
         COMMITS,
         "connection.send_ack(packet_type << 24 | QUOTA_EXCEEDED << 16 | packet_id)",
         "connection.send_ack(packet_type << 24 | packet_id)",
+        first="tests/core/test_acknowledging.py",
     ),
     Fault(
         "refused-id-remembered",
@@ -112,6 +124,7 @@ FAULTS = (
         COMMITS,
         "        session.inbound.discard(packet_id)\n",
         "        pass\n",
+        first="tests/core/test_acknowledging.py",
     ),
     Fault(
         "refused-records-carried",
@@ -126,6 +139,7 @@ FAULTS = (
         "                unit.segments[queue_id] = segments\n"
         "                unit.writes += 1\n"
         "        for key, value in old.puts.items():\n",
+        first="tests/core/test_acknowledging.py",
     ),
     Fault(
         "shared-body-counted-twice",
@@ -135,5 +149,6 @@ FAULTS = (
         BARRIER,
         "unit.body_refs[body_id] = unit.body_refs.get(body_id, 0) + change",
         "unit.body_refs[body_id] = unit.body_refs.get(body_id, 0) + 2 * change",
+        first="tests/core/test_acknowledging.py",
     ),
 )

@@ -14,6 +14,7 @@ FAULTS = (
         "mombroker/api/context.py",
         "        if engine.barrier.lazy:\n            return\n",
         "        if engine.barrier.number:\n            return\n",
+        first="tests/broker/test_full_store.py",
     ),
     Fault(
         "ack-settles-another",
@@ -23,6 +24,7 @@ FAULTS = (
         "            lease.queue.ack(lease.ref)\n",
         "            others = list(lease.queue.leases.by_token.values())\n"
         "            lease.queue.ack(others[0].ref if others else lease.ref)\n",
+        first="tests/broker/test_http.py",
     ),
     Fault(
         "lease-never-ends",
@@ -31,6 +33,7 @@ FAULTS = (
         QUEUE,
         "deadline = engine.now + (seconds or self.policy.lease)",
         "deadline = engine.now + 1e9 + (seconds or self.policy.lease)",
+        first="tests/core/named/test_receiving.py",
     ),
     Fault(
         "nack-not-counted",
@@ -39,6 +42,7 @@ FAULTS = (
         "mombroker/core/named/returning.py",
         "deliveries = queue.deliveries(ref) + 1",
         "deliveries = queue.deliveries(ref)",
+        first="tests/core/named/test_receiving.py",
     ),
     Fault(
         "deliveries-not-stored",
@@ -47,6 +51,7 @@ FAULTS = (
         "mombroker/core/named/records.py",
         "    if stored and ref.stored:\n",
         "    if stored and not ref.stored:\n",
+        first="tests/core/named/test_receiving.py",
     ),
     Fault(
         "moved-but-not-removed",
@@ -55,6 +60,7 @@ FAULTS = (
         "mombroker/core/named/moving.py",
         "    queue.settled(barrier, ref)\n",
         "    queue.let_go(ref)\n",
+        first="tests/core/named/test_upkeep.py",
     ),
     Fault(
         "dedup-ignored",
@@ -63,6 +69,7 @@ FAULTS = (
         INTAKE,
         "return bool(meta.id) and queue.seen is not None and queue.seen.knows(meta.id, queue.engine.now)",
         "return False",
+        first="tests/core/named/test_upkeep.py",
     ),
     Fault(
         "ids-not-stored",
@@ -71,6 +78,7 @@ FAULTS = (
         "mombroker/core/named/dedup.py",
         "        barrier.unit.put(TABLE_DEDUP, self._prefix + key, _TIME.pack(until))\n",
         "",
+        first="tests/core/named/test_upkeep.py",
     ),
     Fault(
         "priority-ignored",
@@ -79,6 +87,7 @@ FAULTS = (
         INTAKE,
         "return priority_lane(queue, meta.priority)",
         "return priority_lane(queue, 0)",
+        first="tests/core/named/test_receiving.py",
     ),
     Fault(
         "key-order-lost",
@@ -87,6 +96,7 @@ FAULTS = (
         "mombroker/core/named/keys.py",
         "        if line[0] is ref:\n            return True\n",
         "        if line:\n            return True\n",
+        first="tests/core/named/test_keys.py",
     ),
     Fault(
         "delayed-too-early",
@@ -95,6 +105,7 @@ FAULTS = (
         INTAKE,
         "if meta.deliver_at > now:",
         "if meta.deliver_at > now + 5.0:",
+        first="tests/core/named/test_delays.py",
     ),
     Fault(
         "expired-handed-out",
@@ -103,6 +114,7 @@ FAULTS = (
         QUEUE,
         "            if self.is_expired(ref):\n                deaths.expire(self, ref)\n                continue\n",
         "",
+        first="tests/core/named/test_upkeep.py",
     ),
     Fault(
         "standby-gets-messages",
@@ -111,6 +123,7 @@ FAULTS = (
         QUEUE,
         'return not self.policy.single_active or self.active == "" or self.active == consumer.key',
         "return True",
+        first="tests/core/named/test_receiving.py",
     ),
     Fault(
         "ack-of-a-named-queue-not-stored",
@@ -119,6 +132,7 @@ FAULTS = (
         QUEUE,
         "        lane.settle(barrier, ref)\n        if not ref.revoked:\n",
         "        lane.count -= 1\n        lane.bytes -= ref.message.size()\n        if not ref.revoked:\n",
+        first="tests/core/named/test_receiving.py",
     ),
     Fault(
         "request-answered-twice",
@@ -127,6 +141,7 @@ FAULTS = (
         REQUESTS,
         "        if not more:\n            self._close(pending)\n",
         "",
+        first="tests/core/named/test_services.py",
     ),
     Fault(
         "reply-of-anybody",
@@ -135,6 +150,7 @@ FAULTS = (
         REQUESTS,
         "if pending is None or pending.worker is None or pending.worker.key != worker_key:",
         "if pending is None or pending.worker is None:",
+        first="tests/core/named/test_services.py",
     ),
     Fault(
         "later-reply-lost",
@@ -143,6 +159,7 @@ FAULTS = (
         "mombroker/core/named/later.py",
         "unit.put(TABLE_REQUEST, part_key(self.id, self.parts), msgspec.msgpack.encode((payload, properties)))",
         "unit.ops += 1",
+        first="tests/core/named/test_services.py",
     ),
     Fault(
         "later-request-lost",
@@ -151,5 +168,6 @@ FAULTS = (
         "mombroker/core/named/later.py",
         "            if kept.state not in ENDED:\n                kept.state = WAITING\n",
         "            if kept.state not in ENDED:\n                continue\n",
+        first="tests/core/named/test_services.py",
     ),
 )

@@ -13,6 +13,7 @@ FAULTS = (
         "mombroker/core/subscribing.py",
         "        if receive_right(engine, session, message.topic) == DENIED:\n            continue\n",
         "",
+        first="tests/core/test_hooks.py",
     ),
     Fault(
         "live-past-rights",
@@ -21,6 +22,7 @@ FAULTS = (
         RIGHTS,
         "if right == DENIED:",
         "if right == DENIED and engine.now == 0.0:",
+        first="tests/core/test_hooks.py",
     ),
     Fault(
         "publish-right-for-ever",
@@ -29,6 +31,7 @@ FAULTS = (
         RIGHTS,
         "known[(action, resource)] = (allowed, connection.engine.now + connection.engine.limits.auth_cache_seconds)",
         'known[(action, resource)] = (allowed, float("inf"))',
+        first="tests/core/test_hooks.py",
     ),
     Fault(
         "receive-right-for-ever",
@@ -37,6 +40,7 @@ FAULTS = (
         RIGHTS,
         "known[topic] = (allowed, engine.now + engine.limits.auth_cache_seconds)",
         'known[topic] = (allowed, float("inf"))',
+        first="tests/core/test_hooks.py",
     ),
     Fault(
         "rules-of-old-roles",
@@ -45,6 +49,7 @@ FAULTS = (
         "plugins/mombroker_plugins/acl.py",
         "key = (identity.client_id, identity.username, identity.roles)",
         "key = (identity.client_id, identity.username, frozenset[str]())",
+        first="tests/plugins/test_acl.py",
     ),
     Fault(
         "no-local-ignored",
@@ -53,6 +58,7 @@ FAULTS = (
         "mombroker/core/router.py",
         "            if binding.no_local:\n",
         "            if binding.no_local and binding.session is None:\n",
+        first="tests/core/test_subscribing.py",
     ),
     Fault(
         "hash-sees-sys",
@@ -61,6 +67,7 @@ FAULTS = (
         "mombroker/core/router.py",
         'if topic[0] == "$":',
         'if topic[0] == "$" and self._root.below is None:',
+        first="tests/core/test_subscribing.py",
     ),
     Fault(
         "shared-to-two",
@@ -73,6 +80,7 @@ FAULTS = (
         "            if other is not None and other is not member:\n"
         '                again = Ref(queue, ref.position, ref.message, ref.message.qos, ref.retain, b"")\n'
         "                self._hand_to(other, again)\n",
+        first="tests/core/test_shared.py",
     ),
     Fault(
         "shared-lease-read-again",
@@ -81,6 +89,7 @@ FAULTS = (
         SHARED,
         "return positions or None",
         "return None",
+        first="tests/core/test_shared.py",
     ),
     Fault(
         "limit-off-by-one",
@@ -89,6 +98,7 @@ FAULTS = (
         "mombroker/core/queue.py",
         "if policy.max_messages and self.count >= policy.max_messages:",
         "if policy.max_messages and self.count > policy.max_messages:",
+        first="tests/core/test_queue_limits.py",
     ),
     Fault(
         "rejected-acknowledged",
@@ -97,6 +107,7 @@ FAULTS = (
         "mombroker/core/publishing.py",
         "            if engine.overflow(queue, message) is Overflow.REJECT:\n                return False\n",
         "            pass\n",
+        first="tests/core/test_queue_limits.py",
     ),
     Fault(
         "oldest-dropped-uncounted",
@@ -105,6 +116,7 @@ FAULTS = (
         "mombroker/core/engine.py",
         "        self.dropped(ref.queue.spec.name, ref.message.topic, cause, 1)\n",
         '        if cause != "overflow":\n            self.dropped(ref.queue.spec.name, ref.message.topic, cause, 1)\n',
+        first="tests/core/test_queue_limits.py",
     ),
     Fault(
         "newest-dropped-uncounted",
@@ -113,5 +125,6 @@ FAULTS = (
         "mombroker/core/overflow.py",
         '    engine.dropped(queue.spec.name, message.topic, "overflow", 1)\n',
         "",
+        first="tests/core/test_queue_limits.py",
     ),
 )

@@ -14,6 +14,7 @@ FAULTS = (
         ACKNOWLEDGING,
         "            barrier.touch_session(session)\n            durable = True\n",
         "            barrier.touch_session(session)\n",
+        first="tests/core/test_acknowledging.py",
     ),
     Fault(
         "received-ids-not-stored",
@@ -23,6 +24,7 @@ FAULTS = (
         ACKNOWLEDGING,
         "            barrier.touch_session(session)\n            durable = True\n",
         "            durable = True\n",
+        first="tests/core/test_exactly_once.py",
     ),
     Fault(
         "received-ids-forgotten",
@@ -33,6 +35,7 @@ FAULTS = (
         "if packet.qos == 2 and session.inbound is not None and packet.packet_id not in session.inbound:\n"
         "        pass\n"
         "    elif packet.qos == 3:",
+        first="tests/core/test_delivery.py",
     ),
     Fault(
         "releases-not-stored",
@@ -42,6 +45,7 @@ FAULTS = (
         SESSION,
         "            if self.durable:\n                barrier.touch_session(self)\n        barrier.ack(",
         "        barrier.ack(",
+        first="tests/core/test_exactly_once.py",
     ),
     Fault(
         "qos-2-sent-before-commit",
@@ -51,6 +55,7 @@ FAULTS = (
         "mombroker/core/publishing.py",
         "after = barrier.number",
         "after = 0",
+        first="tests/core/test_acknowledging.py",
     ),
     Fault(
         "dup-flag-lost",
@@ -59,6 +64,7 @@ FAULTS = (
         QUEUE,
         "ref.dup = record.position < self.sent_to",
         "ref.dup = False",
+        first="tests/core/test_delivery.py",
     ),
     Fault(
         "dup-order-lost",
@@ -69,6 +75,7 @@ FAULTS = (
         "            self.push(self._ref_of(record))\n"
         "            if self.ready[-1].dup and len(self.ready) > self.ready_head + 1:\n"
         "                self.ready.insert(-1, self.ready.pop())\n",
+        first="tests/core/test_delivery.py",
     ),
     Fault(
         "page-skips-a-record",
@@ -77,6 +84,7 @@ FAULTS = (
         QUEUE,
         "reached = committed if at_end else next_position",
         "reached = committed if at_end else next_position + 1",
+        first="tests/core/test_queue_limits.py",
     ),
     Fault(
         "stale-page-taken",
@@ -85,6 +93,7 @@ FAULTS = (
         QUEUE,
         "        self.stale = self.loading\n",
         "        self.stale = False\n",
+        first="tests/core/test_delivery.py",
     ),
     Fault(
         "read-before-settled",
@@ -93,6 +102,7 @@ FAULTS = (
         QUEUE,
         "        self.rewound_in = self.touched\n",
         "        self.rewound_in = 0\n",
+        first="tests/core/test_queue.py",
     ),
     Fault(
         "bytes-drift",
@@ -105,6 +115,7 @@ FAULTS = (
         "        if ref.stored or not self.durable:\n"
         "            self.count -= 1\n"
         "            self.bytes -= len(ref.message.payload)\n",
+        first="tests/core/test_queue_limits.py",
     ),
     Fault(
         "order-swapped-in-flush",
@@ -113,6 +124,7 @@ FAULTS = (
         "mombroker/core/connection.py",
         'b"".join(self.out)',
         'b"".join(self.out[:-2] + self.out[-1:] + self.out[-2:-1])',
+        first="tests/core/test_delivery.py",
     ),
     Fault(
         "receive-maximum-exceeded",
@@ -121,6 +133,7 @@ FAULTS = (
         SESSION,
         "if len(self.inflight) >= connection.window or packet_id in self.inflight:",
         "if packet_id in self.inflight:",
+        first="tests/core/test_delivery.py",
     ),
     Fault(
         "window-leaks",
@@ -129,6 +142,7 @@ FAULTS = (
         SESSION,
         "        del self.inflight[packet_id]\n        if self.durable:\n",
         "        if self.durable:\n",
+        first="tests/core/test_delivery.py",
     ),
     Fault(
         "credit-not-used",
@@ -138,6 +152,7 @@ FAULTS = (
         "            cast(Source, ref.queue.consumer).acknowledged(ref, reason, properties)\n"
         "        self.credit_returned(ref)\n",
         "            cast(Source, ref.queue.consumer).acknowledged(ref, reason, properties)\n",
+        first="tests/core/test_delivery.py",
     ),
     Fault(
         "packet-id-in-use",
@@ -146,6 +161,7 @@ FAULTS = (
         SESSION,
         "        packet_id = self.last_shared_id\n",
         "        return 1 + len(self.inflight)\n        packet_id = self.last_shared_id\n",
+        first="tests/core/test_shared.py",
     ),
     Fault(
         "expired-delivered",
@@ -154,6 +170,7 @@ FAULTS = (
         SESSION,
         "if is_expired(message, queue.policy.message_ttl, now):",
         "if is_expired(message, 0.0, now) and now == 0.0:",
+        first="tests/core/test_messages.py",
     ),
     Fault(
         "will-after-goodbye",
@@ -162,6 +179,7 @@ FAULTS = (
         "mombroker/core/connecting.py",
         "connection.will_fires = packet.reason != SUCCESS",
         "connection.will_fires = True",
+        first="tests/core/test_wills.py",
     ),
     Fault(
         "takeover-leaves-the-old",
@@ -170,5 +188,6 @@ FAULTS = (
         "mombroker/core/connecting.py",
         'disconnect(engine, old.connection, SESSION_TAKEN_OVER, "another connection uses this client identifier")',
         "old.detach()",
+        first="tests/core/test_connecting.py",
     ),
 )

@@ -13,6 +13,7 @@ FAULTS = (
         ENVIRONMENT,
         "                sync=True,\n",
         "                sync=False,\n",
+        first="tests/storage/test_lmdb_crash.py",
     ),
     Fault(
         "root-not-synced",
@@ -21,6 +22,7 @@ FAULTS = (
         ENVIRONMENT,
         "                metasync=True,\n",
         "                metasync=False,\n",
+        first="tests/storage/test_lmdb_crash.py",
     ),
     Fault(
         "directory-not-synced",
@@ -29,6 +31,7 @@ FAULTS = (
         ENVIRONMENT,
         "                os.fsync(descriptor)\n",
         "                os.fstat(descriptor)\n",
+        first="tests/storage/test_lmdb_crash.py",
     ),
     Fault(
         "told-before-written",
@@ -48,6 +51,7 @@ FAULTS = (
         "            future.set_result(None)\n"
         "        error = self._write([unit for unit, _ in jobs])\n"
         "        for future in ():\n",
+        first="tests/storage/test_lmdb_failures.py",
     ),
     Fault(
         "failed-sync-is-success",
@@ -56,6 +60,7 @@ FAULTS = (
         COMMITTER,
         "                self._changes.rolled_back()\n                return self._judge(error, units)\n",
         "                self._changes.rolled_back()\n                return None\n",
+        first="tests/storage/test_lmdb_failures.py",
     ),
     Fault(
         "settled-marks-not-written",
@@ -64,6 +69,7 @@ FAULTS = (
         "storage/mombroker_storage/lmdb_store/changes.py",
         "                txn.put(key, marks.encode(key, entry.done), db=environment.settled)\n",
         "",
+        first="tests/storage/test_conformance.py",
     ),
     Fault(
         "lock-not-taken",
@@ -72,6 +78,7 @@ FAULTS = (
         "storage/mombroker_storage/lmdb_store/ownership.py",
         "fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)",
         "fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)",
+        first="tests/storage/test_lmdb_ownership.py",
     ),
     Fault(
         "damaged-record-served",
@@ -80,5 +87,6 @@ FAULTS = (
         "storage/mombroker_storage/lmdb_store/segments.py",
         "if crc32(record) != self._checks[offset] or len(record) < HEAD_SIZE:",
         "if len(record) < HEAD_SIZE:",
+        first="tests/storage/test_lmdb_damage.py",
     ),
 )

@@ -27,6 +27,7 @@ def test_every_fault_has_a_name_of_its_own_and_tells_its_lie_in_a_sentence():
     assert len({fault.name for fault in FAULTS}) == len(FAULTS) >= 24
     assert all(fault.lie.endswith(".") and fault.lie[0].isupper() for fault in FAULTS)
     assert {fault.promise for fault in FAULTS} == set(Promise)
+    assert all((copies.ROOT / fault.first).is_file() for fault in FAULTS)
     assert all(set(fault.unseen) <= set(CHECKERS) for fault in FAULTS)
 
 
@@ -40,7 +41,7 @@ def test_every_fault_fits_the_source_as_it_is(fault):
 
 @pytest.mark.parametrize("source", ["nothing of it", "a = 1\na = 1\n"])
 def test_a_fault_that_does_not_fit_once_is_an_error(source):
-    fault = Fault("a", "It lies.", Promise.ORDER, "mombroker/core/queue.py", "a = 1", "a = 2")
+    fault = Fault("a", "It lies.", Promise.ORDER, "mombroker/core/queue.py", "a = 1", "a = 2", "tests/core")
     with pytest.raises(Misfit, match="bring the fault up to date"):
         fault.broken(source)
 
@@ -69,15 +70,12 @@ def test_breaking_a_copy_leaves_the_sound_one_as_it_is(sound):
     assert (sound / fault.installed()).read_text() == before
 
 
-QUICK = {
-    "ack-before-commit": "tests/core/test_acknowledging.py",
-    "dedup-ignored": "tests/core/named/test_upkeep.py",
-}
+QUICK = ("ack-before-commit", "dedup-ignored", "lock-not-taken")
 
 
 @pytest.mark.parametrize("name", QUICK)
 def test_a_fault_is_caught_and_the_sound_copy_passes(name, sound):
-    command = [*PYTEST, str(copies.ROOT / QUICK[name])]
+    command = [*PYTEST, str(copies.ROOT / find(name).first)]
     checker = Checker("quick", lambda fault: command, _failed_test, GENEROUS)
     assert checker.look(None, sound).verdict == MISSED
     with copies.broken_copy(sound, find(name)) as product:
@@ -92,7 +90,9 @@ def test_a_checker_that_breaks_down_or_does_not_end_has_caught_nothing(sound):
 
 
 def test_a_checker_that_cannot_see_a_fault_is_not_run_and_says_why(sound):
-    fault = Fault("a", "It lies.", Promise.ORDER, "mombroker/core/queue.py", "a", "b", {"blind": "it is blind"})
+    fault = Fault(
+        "a", "It lies.", Promise.ORDER, "mombroker/core/queue.py", "a", "b", "tests/core", {"blind": "it is blind"}
+    )
     cell = Checker("blind", lambda fault: ["-c", "raise SystemExit(1)"], str, GENEROUS).look(fault, sound)
     assert (cell.verdict, cell.evidence) == (NOT_RUN, "it is blind")
 
