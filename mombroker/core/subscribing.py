@@ -230,9 +230,12 @@ def subscription_record(full_filter: str, binding: Binding) -> bytes:
 
 
 def _offer_retained(engine: "Engine", session: Session, binding: Binding, late: list[tuple[Message, Binding]]) -> None:
-    """Queue the retained messages that match; those of QoS 0 follow the SUBACK (MQTT-3.3.1-9 to -11)."""
+    """Queue the retained messages that match; those of QoS 0 follow the SUBACK (MQTT-3.3.1-9 to -11). With no local,
+    a client's own are not for it (MQTT-3.8.3-3)."""
     for message in engine.retained.matching(binding.filter):
         if is_expired(message, 0.0, engine.now):
+            continue
+        if binding.no_local and message.publisher == session.client_id:
             continue
         if receive_right(engine, session, message.topic) == DENIED:
             continue
