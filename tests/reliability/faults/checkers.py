@@ -67,11 +67,14 @@ class Checker:
 
 
 def _tests(fault: Fault | None) -> list[str]:
-    folders = ["tests/core", "tests/broker", "tests/plugins", "tests/storage"]
-    if fault is not None:
-        folders = [fault.first, fault.tests()]
+    paths = (
+        ["tests/core", "tests/broker", "tests/plugins", "tests/storage"]
+        if fault is None
+        else [fault.first, fault.tests()]
+    )
     models = [f"--ignore={ROOT / path}" for path in (*CORE_MODELS, *STORE_MODELS)]
-    return [*PYTEST, *models, *[str(ROOT / folder) for folder in folders]]
+    # Without `--keep-duplicates` only the folder would count, in which the first ones have their place.
+    return [*PYTEST, "--keep-duplicates", *models, *[str(ROOT / path) for path in paths]]
 
 
 def _models(fault: Fault | None) -> list[str] | str:

@@ -168,8 +168,8 @@ FAULTS = (
         "A message whose time is over is sent all the same.",
         Promise.POLICY,
         SESSION,
-        "if is_expired(message, queue.policy.message_ttl, now):",
-        "if is_expired(message, 0.0, now) and now == 0.0:",
+        "if not begun and is_expired(message, queue.policy.message_ttl, now):",
+        "if not begun and is_expired(message, 0.0, now) and now == 0.0:",
         first="tests/core/test_messages.py",
     ),
     Fault(
