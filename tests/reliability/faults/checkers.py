@@ -5,14 +5,12 @@ Each is a command that runs in a process of its own, on a copy of the product, a
 
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.reliability.faults.copies import ROOT, environment
+from tests.reliability.faults.copies import ROOT, Copy, environment
 from tests.reliability.faults.fault import Fault
 from tests.reliability.faults.matrix import CAUGHT, MISSED, NOT_RUN, UNCLEAR, Cell
 
@@ -35,7 +33,7 @@ class Checker:
     evidence: Callable[[str], str]
     seconds: float
 
-    def look(self, fault: Fault | None, product: Path) -> Cell:
+    def look(self, fault: Fault | None, copy: Copy) -> Cell:
         """Run the checker on a copy of the product."""
         reason = fault.unseen.get(self.name) if fault is not None else None
         command = reason or self.command(fault)
@@ -47,9 +45,9 @@ class Checker:
         with TemporaryDirectory(prefix="mombroker-look-") as elsewhere:
             try:
                 done = subprocess.run(
-                    [sys.executable, *command],
+                    [str(copy.python), *command],
                     cwd=elsewhere,
-                    env=environment(product),
+                    env=environment(),
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
                     text=True,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.reliability.faults.catalogue import FAULTS
 from tests.reliability.faults.checkers import CHECKERS, Checker
-from tests.reliability.faults.copies import broken_copy, probe, sound_copy
+from tests.reliability.faults.copies import broken_copy, check_home, probe, sound_copy
 from tests.reliability.faults.fault import Fault
 from tests.reliability.faults.matrix import Cell, Line, Matrix
 from tests.reliability.ledger import RUNS, Stopwatch
@@ -57,15 +57,17 @@ def _run(faults: list[Fault], checkers: list[Checker]) -> Matrix:
     """First the sound product, then the faults one after the other."""
     matrix = Matrix([checker.name for checker in checkers])
     with sound_copy() as sound:
-        probe([sound])
+        check_home(sound)
+        probe([sound.product])
         for checker in checkers:
             matrix.sound[checker.name] = _told("(sound)", checker, checker.look(None, sound))
         for fault in faults:
             line = Line(fault)
-            with broken_copy(sound, fault) as product:
-                probe([product])
+            with broken_copy(sound, fault) as copy:
+                check_home(copy)
+                probe([copy.product])
                 for checker in checkers:
-                    line.cells[checker.name] = _told(fault.name, checker, checker.look(fault, product))
+                    line.cells[checker.name] = _told(fault.name, checker, checker.look(fault, copy))
             matrix.lines.append(line)
     return matrix
 

@@ -47,16 +47,16 @@ def test_a_fault_that_does_not_fit_once_is_an_error(source):
 
 
 def test_every_broken_copy_is_what_is_imported_and_a_broker_starts_on_it(sound, tmp_path):
-    products = [sound]
+    products = [sound.product]
     for fault in FAULTS:
-        place = shutil.copytree(sound, tmp_path / fault.name, copy_function=os.link)
+        place = shutil.copytree(sound.product, tmp_path / fault.name, copy_function=os.link)
         fault.apply(place)
         products.append(place)
     copies.probe(products)
 
 
 def test_a_copy_that_does_not_start_is_no_catch(sound, tmp_path):
-    place = shutil.copytree(sound, tmp_path / "copy")
+    place = shutil.copytree(sound.product, tmp_path / "copy")
     (place / "mombroker" / "core" / "engine.py").write_text("raise RuntimeError('broken altogether')\n")
     with pytest.raises(copies.BrokenCopy, match="broken altogether"):
         copies.probe([place])
@@ -64,10 +64,18 @@ def test_a_copy_that_does_not_start_is_no_catch(sound, tmp_path):
 
 def test_breaking_a_copy_leaves_the_sound_one_as_it_is(sound):
     fault = FAULTS[0]
-    before = (sound / fault.installed()).read_text()
-    with copies.broken_copy(sound, fault) as product:
-        assert (product / fault.installed()).read_text() == fault.broken(before)
-    assert (sound / fault.installed()).read_text() == before
+    before = (sound.product / fault.installed()).read_text()
+    with copies.broken_copy(sound, fault) as copy:
+        assert (copy.product / fault.installed()).read_text() == fault.broken(before)
+    assert (sound.product / fault.installed()).read_text() == before
+
+
+def test_whatever_its_environment_the_python_of_a_copy_imports_that_copy(sound):
+    copies.check_home(sound)
+    with copies.broken_copy(sound, FAULTS[0]) as copy:
+        copies.check_home(copy)
+    with pytest.raises(copies.BrokenCopy, match=r"__init__\.py"):
+        copies.check_home(copies.Copy(sound.product / "elsewhere", sound.python))
 
 
 QUICK = ("ack-before-commit", "dedup-ignored", "lock-not-taken")
@@ -78,8 +86,8 @@ def test_a_fault_is_caught_and_the_sound_copy_passes(name, sound):
     command = [*PYTEST, str(copies.ROOT / find(name).first)]
     checker = Checker("quick", lambda fault: command, _failed_test, GENEROUS)
     assert checker.look(None, sound).verdict == MISSED
-    with copies.broken_copy(sound, find(name)) as product:
-        assert checker.look(find(name), product).verdict == CAUGHT
+    with copies.broken_copy(sound, find(name)) as copy:
+        assert checker.look(find(name), copy).verdict == CAUGHT
 
 
 def test_a_checker_that_breaks_down_or_does_not_end_has_caught_nothing(sound):
