@@ -84,6 +84,8 @@ class Client:
         self.leaving = False
         self.must_clean = True
         self.may_be_gone = False
+        self.has_state = False
+        self.ended = False
         self.wants: dict[str, Any] = {}
         self.expiry = 0
         self.left_at = 0.0
@@ -130,10 +132,15 @@ class Client:
         if self.link is not None:
             if self.connected and not takeover:
                 return
-            if not takeover:
+            if takeover:
+                self.old_links.append(self.link)
+                self._leave()
+            else:
                 self.run.world.cut(self.link)
-        if self.version == 3 and self.expiry != FOREVER and self._may_have_expired():
-            self.must_clean = True
+        if self._may_have_expired() and not self.must_clean:
+            # Its own state has expired, too.
+            self._begin_anew()
+            self.must_clean = self.version == 3 or rng.random() < 0.5
         clean = self.must_clean or (rng.random() < 0.15 and not settling)
         lasting = rng.random() < 0.75 or settling and self.account.lasting
         if self.version != V5:
@@ -141,7 +148,7 @@ class Client:
         if self.version != V5 and clean and lasting:
             # A clean session of MQTT 3 ends with its connection; the next one can be a lasting one.
             lasting = False
-        self._open(takeover)
+        self._open()
         if clean:
             self._begin_anew()
             self.must_clean = True
@@ -151,13 +158,9 @@ class Client:
         self._send_connect(rng, clean, lasting, settling)
 
     def _may_have_expired(self) -> bool:
-        return self.world.latest >= self.left_at + self.expiry
+        return self.expiry != FOREVER and self.world.latest >= self.left_at + self.expiry
 
-    def _open(self, takeover: bool) -> None:
-        old = self.link
-        if old is not None and takeover:
-            self._leave()
-            self.old_links.append(old)
+    def _open(self) -> None:
         self.link = self.world.connect(self)
         self.decoder = Decoder(False, self.version)
         self.aliases_in = {}
@@ -175,6 +178,7 @@ class Client:
             will.due = 0.0
         for sent, _ in self.unacked.values():
             self.oracle.forgotten(sent)
+        self.has_state = False
         self.unacked.clear()
         self.released.clear()
         self.received.clear()
@@ -406,7 +410,7 @@ class Client:
             return
         decoder = self.decoder
         decoder.feed(data)
-        while True:
+        while link is self.link:
             packet = decoder.next()
             if packet is None:
                 return
@@ -454,6 +458,12 @@ class Client:
         self.link = None
         if self.accepted:
             self.left_at = self.world.now
+            if not self.account.lasting:
+                self._begin_anew()
+                self.ended = True
+        elif not self.has_state or not self.wants.get("lasting"):
+            # Whether there is a new session, or the old one, nobody knows.
+            self.must_clean = True
         self.connected = False
         self.accepted = False
         if self.will is not None and not self.will.armed:
@@ -475,9 +485,12 @@ class Client:
         if packet.reason:
             raise Found(f"{self.client_id} may not connect: {packet.reason:#x}")
         account = self.account
-        present = packet.session_present or (self.version == 3 and not self.must_clean)
-        if self.must_clean and packet.session_present:
+        present = packet.session_present or (self.version == 3 and not self.wants["clean"])
+        if self.wants["clean"] and packet.session_present:
             raise Found(f"{self.client_id} began anew, and the broker speaks of a session that is present")
+        if packet.session_present and self.ended:
+            raise Found(f"the session of {self.client_id} is there, which has ended with its connection")
+        self.ended = False
         if not present:
             if not self.must_clean and account.lasting and not self.may_be_gone and not self._may_have_expired():
                 raise Found(f"the session of {self.client_id} is gone, which had been acknowledged")
@@ -485,11 +498,17 @@ class Client:
             self.oracle.new_session(account)
             for will in self.wills:
                 will.due = 0.0
+        elif not self.has_state and self.version != 3:
+            # A session of which the client has no state: it must go (MQTT-3.2.2-4).
+            self.must_clean = True
+            self.world.cut(self.link) if self.link is not None else None
+            return
         elif not self.wants["clean"]:
             for will in self.wills:
                 if will.due > self.world.latest:
                     self.oracle.forbid(will, "its client had come back in time")
         self.must_clean = self.may_be_gone = False
+        self.has_state = True
         self.wills = [will for will in self.wills if not will.armed]
         account.lasting = self.wants["lasting"]
         account.connected = True
@@ -625,19 +644,23 @@ class Client:
         may_wait = self.version != V5 and (self.oracle.lossy or self.config.may_reject())
         if self.accepted and (self.unacked and not may_wait or self.acks):
             raise Found(f"{self.client_id} still waits for the acknowledgement of {list(self.unacked)[:5]}")
-        missing = [sent for sent in account.owed.values() if not self._is_excused(sent)]
-        if missing:
-            raise Found(f"{self.client_id} never got {missing[0]}, acknowledged and owed ({len(missing)} in all)")
-
-    def _is_excused(self, sent: Sent) -> bool:
         queue = f"client:{self.client_id}"
-        if self.config.withheld(self.client_id, sent.topic) and self.run.spend(queue, "refused-by-hook"):
-            return True
+        missing = list(account.owed.values())
+        lost = self.run.unexcused(queue, [self._causes(sent, queue) for sent in missing])
+        if lost is not None:
+            raise Found(f"{self.client_id} never got {missing[lost]}, acknowledged and owed ({len(missing)} in all)")
+
+    def _causes(self, sent: Sent, queue: str) -> list[str]:
+        """Why a message that is owed may have been dropped."""
+        found: list[str] = []
         policy = self.config.policy(queue)
-        life = policy.message_ttl
-        if (sent.expires and self.world.latest >= sent.expires or life) and self.run.spend(queue, "expired"):
-            return True
-        return bool(policy.max_messages < 1_000_000 or policy.max_bytes) and self.run.spend(queue, "overflow")
+        if self.config.withheld(self.client_id, sent.topic):
+            found.append("refused-by-hook")
+        if sent.expires and self.world.latest >= sent.expires or policy.message_ttl:
+            found.append("expired")
+        if policy.max_messages < 1_000_000 or policy.max_bytes < 1 << 30:
+            found.append("overflow")
+        return found
 
     def counts(self) -> dict[str, int]:
         return {"packets to clients": self.packets}

@@ -39,7 +39,6 @@ class Run:
             self.actors += factory(self)
         self.world.when_dead.append(self._died)
         self.steps = 0
-        self.spent: Counter[tuple[str, str]] = Counter()
         self.trace: Callable[[str], None] | None = None
         self._names: list[str] = []
         self._actions: list[Callable[[Random], None]] = []
@@ -63,10 +62,27 @@ class Run:
         """The client that an account is of."""
         return next(actor for actor in self.actors if isinstance(actor, Client) and actor.account is account)
 
-    def spend(self, target: str, cause: str) -> bool:
-        """Excuse one missing message by a drop that was counted and told. False: there is none left."""
-        self.spent[(target, cause)] += 1
-        return self.spent[(target, cause)] <= self.hooks.dropped[(target, cause)]
+    def unexcused(self, target: str, missing: list[list[str]]) -> int | None:
+        """Which of the missing messages of a queue cannot be one of the drops that were counted and told, given what
+        could be the cause of each; None if there is a counted drop for every one."""
+        taken: dict[str, list[int]] = {}
+
+        def excuse(index: int, tried: set[str]) -> bool:
+            for cause in missing[index]:
+                if cause in tried:
+                    continue
+                tried.add(cause)
+                holders = taken.setdefault(cause, [])
+                if len(holders) < self.hooks.dropped[(target, cause)]:
+                    holders.append(index)
+                    return True
+                for place, other in enumerate(holders):
+                    if excuse(other, tried):
+                        holders[place] = index
+                        return True
+            return False
+
+        return next((index for index in range(len(missing)) if not excuse(index, set())), None)
 
     # -- going on
 

@@ -153,6 +153,11 @@ class World(Outside):
         self.unit_marks: list[Callable[[], None]] = []
         self.engine = Engine(self.limits, self.hooks, self, self.log, self.epoch, self.now, self.lazy_interval)
         self.engine.start(self.disk.store)
+        # Nobody can connect before what has come due meanwhile is dealt with.
+        self._end_turn()
+        while self.tick_at and self.tick_at <= self.now:
+            self._tick()
+            self._end_turn()
         for told in self.when_up:
             told()
 
