@@ -21,7 +21,8 @@ class Run:
     """A run of a checker.
 
     ``counts`` are what was done, in words that need no explanation (``"crashes": 10000``); numbers under one name are
-    added up over the runs. ``found`` has a sentence for each defect; ``options`` repeat the run.
+    added up over the runs. ``figures`` are what does not add up, such as ratios: the last run's count. ``found`` has a
+    sentence for each defect; ``options`` repeat the run.
     """
 
     date: str
@@ -33,6 +34,7 @@ class Run:
     options: str
     counts: dict[str, float]
     found: list[str] = field(default_factory=list)
+    figures: dict[str, float] = field(default_factory=dict)
 
 
 class Stopwatch:
@@ -43,7 +45,9 @@ class Stopwatch:
         self._options = " ".join(options)
         self._begun = time.monotonic()
 
-    def publish(self, counts: dict[str, float], found: list[str] | None = None) -> Run:
+    def publish(
+        self, counts: dict[str, float], found: list[str] | None = None, figures: dict[str, float] | None = None
+    ) -> Run:
         """Add a run that ends now to those of the checker."""
         run = Run(
             date=datetime.now(UTC).date().isoformat(),
@@ -55,6 +59,7 @@ class Stopwatch:
             options=self._options,
             counts=counts,
             found=found or [],
+            figures=figures or {},
         )
         RUNS.mkdir(exist_ok=True)
         with (RUNS / f"{self._checker}.jsonl").open("a", encoding="utf-8") as file:

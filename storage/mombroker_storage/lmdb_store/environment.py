@@ -5,6 +5,7 @@ and whoever resizes holds both, in that order. Sync is always on, and pages are 
 the map: a full disk is an error code, not a SIGBUS.
 """
 
+import fcntl
 import mmap
 import os
 import threading
@@ -26,18 +27,46 @@ DAMAGED: Final = b"damaged"
 DROPPING: Final = b"dropping"
 META: Final = b"meta"
 
+DATA_FILE: Final = "data.mdb"
+
 _LEEWAY: Final = 1 << 20
+
+
+def _lay_out(directory: Path) -> None:
+    """Make the data file, if there is none. It gets its name when it can be read: LMDB writes the first pages of a new
+    file without a sync, and a power cut would leave one that nothing can open."""
+    path = directory / DATA_FILE
+    if path.exists():
+        return
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        # An owner and visitors may come at the same time.
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if path.exists():
+            return
+        unnamed = directory / f"{DATA_FILE}.new"
+        unnamed.unlink(missing_ok=True)
+        with lmdb.open(str(unnamed), subdir=False, lock=False, map_size=_LEEWAY, mode=0o600) as env:
+            env.sync(True)
+        unnamed.rename(path)
+    finally:
+        os.close(descriptor)
 
 
 def _first_map_size(directory: Path, map_size: int, max_map_size: int) -> int:
     """What to map when opening: LMDB would map a larger file to its very end, which leaves no room to begin in."""
-    try:
-        size = (directory / "data.mdb").stat().st_size
-    except FileNotFoundError:
-        size = 0
+    size = (directory / DATA_FILE).stat().st_size
     wanted = min(max(map_size, size + size // 2), max_map_size)
     # An owner has to be able to take over a store that is at its limit, and let it be drained.
     return -(-max(wanted, size + _LEEWAY) // mmap.PAGESIZE) * mmap.PAGESIZE
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class Environment:
@@ -49,6 +78,7 @@ class Environment:
         self._writing = threading.Lock()
         self._reading = threading.Lock()
         try:
+            _lay_out(directory)
             self._env = lmdb.open(
                 str(directory),
                 map_size=_first_map_size(directory, map_size, max_map_size),
@@ -59,7 +89,7 @@ class Environment:
                 sync=True,
             )
         except (lmdb.InvalidError, lmdb.VersionMismatchError) as error:
-            raise StoreFormat(f"{directory / 'data.mdb'} is not a file that this LMDB can read: {error}") from error
+            raise StoreFormat(f"{directory / DATA_FILE} is not a file that this LMDB can read: {error}") from error
         except lmdb.Error as error:
             raise StoreError(f"cannot open the store in {directory}: {error}") from error
         try:
@@ -178,13 +208,14 @@ class Environment:
             return True
 
     def sync_directory(self) -> None:
-        """Make the data file's directory entries durable, which LMDB leaves to its caller."""
-        for place in (self.directory, self.directory.parent):
-            descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+        """Make the data file's directory entry durable, and those of the directories above, which may be as new."""
+        device = self.directory.stat().st_dev
+        _sync(self.directory)
+        for place in self.directory.parents:
+            # Nothing is new beyond a mount point, nor above a directory that this user cannot even read.
+            if place.stat().st_dev != device or not os.access(place, os.R_OK):
+                return
+            _sync(place)
 
     def close(self) -> None:
         """Wait for transactions to end, then close the environment."""

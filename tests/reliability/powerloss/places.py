@@ -1,0 +1,4 @@
+"""Where a recorded broker has its data, relative to the recorded directory: below directories that it makes itself."""
+
+DATA = "var/lib/mombroker"
+MAP_SIZE = 1 << 20
