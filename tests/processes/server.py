@@ -130,6 +130,11 @@ class Server:
         return self._process.pid
 
     @property
+    def ended(self) -> bool:
+        """Whether a process was started that nobody has waited for, and it has ended."""
+        return self._process is not None and self._process.poll() is not None
+
+    @property
     def text(self) -> str:
         """The whole log as it was written, of all processes so far."""
         return "".join(self.raw)

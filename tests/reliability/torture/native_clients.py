@@ -1,4 +1,4 @@
-"""Clients of the native API whose broker is killed again and again, and who keep honest books.
+"""Clients of the native API whose broker is maltreated, and who keep honest books.
 
 What was confirmed is in the books as certain. What was under way when the broker died is not: a producer puts it in
 again under the same ids, a consumer notes that it may be gone, a worker answers whatever it is given.
@@ -6,22 +6,25 @@ again under the same ids, a consumer notes that it may be gone, a worker answers
 
 import asyncio
 import itertools
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from random import Random
 from typing import Any
 
 import mombroker
-from mombroker.client import ClientError, Mom, OutMessage, QueueMessage, ServiceRequest
+from mombroker.client import Backoff, ClientError, Mom, OutMessage, Problem, QueueMessage, ServiceRequest
 from mombroker.operations.messages import Enqueue
+from mombroker.operations.problems import NO_SUCH_REQUEST, STORE_FULL
 from mombroker.operations.services import NextRequest, ReplyState, SendReply, Tasks
-
-from .torture import Place
+from tests.reliability.torture.place import Place
 
 QUEUE = "jobs"
 DEAD = "jobs.dead"
 SERVICE = "shout"
 LEASE = 600.0
 """Seconds, so many that no lease ends by itself: only the death of the broker ends it."""
+LONG = 2_592_000.0
+"""Seconds that are never over, however the clock jumps."""
 WAIT = 5.0
 BACKLOG = 500
 """Messages, and requests, at which nobody adds more until some are done: the end has to come."""
@@ -30,17 +33,33 @@ Work = Callable[[Mom], Coroutine[Any, Any, None]]
 
 
 class Books:
-    """What everybody may rely on. ``perhaps`` are messages whose acknowledgement was not confirmed. ``faults`` are
-    promises that were broken."""
+    """What everybody may rely on. ``perhaps`` are messages whose acknowledgement was not confirmed; ``waiting`` those
+    that have to be in a queue for certain. ``faults`` are promises that were broken."""
 
     def __init__(self) -> None:
         self.accepted: set[str] = set()
         self.acknowledged: set[str] = set()
         self.perhaps: set[str] = set()
-        self.tickets: set[str] = set()
+        self.waiting: set[str] = set()
+        self.tickets: dict[str, None] = {}
         self.replied: dict[str, str] = {}
         self.fetched: dict[str, str] = {}
         self.faults: list[str] = []
+
+    def accept(self, ids: set[str]) -> None:
+        """The broker has confirmed that it has these."""
+        self.accepted |= ids
+        self.waiting |= ids - self.perhaps - self.acknowledged
+
+    def may_be_gone(self, ids: set[str]) -> None:
+        """They are being acknowledged."""
+        self.perhaps |= ids
+        self.waiting -= ids
+
+    def acknowledge(self, ids: set[str]) -> None:
+        """The broker has confirmed that they are."""
+        self.acknowledged |= ids
+        self.waiting -= ids
 
     def handed_out(self, message_id: str) -> None:
         """A consumer got a message."""
@@ -63,21 +82,18 @@ class Books:
             if before != text:
                 self.faults.append(f"the reply to {state.id} was {before}, and is {text}")
 
-    def waiting(self) -> int:
-        """Messages that have to be in a queue for certain."""
-        return len(self.accepted - self.acknowledged - self.perhaps)
-
     def open_requests(self) -> int:
         """Requests whose replies nobody has seen."""
-        return len(self.tickets - self.fetched.keys())
+        return len(self.tickets) - len(self.fetched)
 
 
 class Cast:
     """Everybody who takes part. ``stopping``: nothing new is begun."""
 
-    def __init__(self, random: Random) -> None:
+    def __init__(self, random: Random, place: Place, port: int) -> None:
         self.books = Books()
-        self.place = Place()
+        self.place = place
+        self._port = port
         self.stopping = False
         self._random = random
         self._numbers = itertools.count()
@@ -95,12 +111,20 @@ class Cast:
     async def _live(self, work: Work) -> None:
         """Connect and work, and again, as often as the broker dies."""
         while True:
-            port = await self.place.port()
+            broker = await self.place.port()
             try:
-                async with mombroker.connect(f"mqtt://127.0.0.1:{port}") as mom:
-                    await self._until_killed(work(mom), port)
+                async with self.connect() as mom:
+                    await self._until_killed(work(mom), broker)
             except ClientError:
-                await self.place.left(port)
+                await asyncio.sleep(0.01)
+            except Problem as problem:
+                if problem.code != STORE_FULL:
+                    raise
+                await asyncio.sleep(0.1)
+
+    def connect(self) -> Mom:
+        """A client that comes back fast."""
+        return mombroker.connect(f"mqtt://127.0.0.1:{self._port}", backoff=Backoff(0.01, 0.2), connect_timeout=60.0)
 
     async def _until_killed(self, work: Coroutine[Any, Any, None], port: int) -> None:
         tasks = [asyncio.ensure_future(work), asyncio.ensure_future(self.place.left(port))]
@@ -113,24 +137,19 @@ class Cast:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def unless_failed(self, wait: Coroutine[Any, Any, None]) -> None:
-        """Wait, but no longer than everybody is well."""
-        waiting = asyncio.ensure_future(wait)
-        try:
-            await asyncio.wait((waiting, *self._tasks), return_when=asyncio.FIRST_COMPLETED)
-            for task in self._tasks:
-                if task.done():
-                    task.result()
-                    raise AssertionError(f"{task.get_name()} has ended")
-            waiting.result()
-        finally:
-            waiting.cancel()
+    def check(self) -> None:
+        """Raise what has ended one of them."""
+        for task in self._tasks:
+            if task.done():
+                task.result()
+                raise AssertionError(f"{task.get_name()} has ended")
 
     async def end(self) -> None:
         """Stop everybody."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
 
     # -- in
 
@@ -148,14 +167,14 @@ class Cast:
         """What was put in without an answer is put in again first."""
         while True:
             if role not in self._again:
-                while self.stopping or self.books.waiting() > BACKLOG:
+                while self.stopping or len(self.books.waiting) > BACKLOG:
                     await self.place.more(1)
                 self._again[role] = tuple(self._message() for _ in range(self._random.randint(1, most)))
             batch = self._again[role]
             await put(batch)
             del self._again[role]
-            self.books.accepted.update(message.id for message in batch)
-            await self.place.count()
+            self.books.accept({message.id for message in batch})
+            self.place.count()
 
     async def produce_batches(self, mom: Mom) -> None:
         """By an operation: all of a batch, or nothing."""
@@ -183,11 +202,11 @@ class Cast:
 
     async def _ack(self, mom: Mom, messages: list[QueueMessage]) -> None:
         ids = {message.id for message in messages}
-        self.books.perhaps |= ids
+        self.books.may_be_gone(ids)
         if messages and await mom.queue(QUEUE).ack(messages) != len(messages):
             self.books.faults.append("a lease was not known that nothing has ended")
-        self.books.acknowledged |= ids
-        await self.place.count()
+        self.books.acknowledge(ids)
+        self.place.count()
 
     async def consume(self, mom: Mom) -> None:
         """Have messages pushed. A PUBACK is confirmed by nobody."""
@@ -197,7 +216,7 @@ class Cast:
                 if self._random.random() < 0.2:
                     await message.nack()
                 else:
-                    self.books.perhaps.add(message.id)
+                    self.books.may_be_gone({message.id})
                     await message.ack()
 
     # -- requests
@@ -207,21 +226,24 @@ class Cast:
         while True:
             while self.stopping or self.books.open_requests() > BACKLOG:
                 await self.place.more(1)
-            asked = [mom.request_later(SERVICE, f"r{next(self._numbers)}") for _ in range(self._random.randint(1, 10))]
+            asked = [
+                mom.request_later(SERVICE, f"r{next(self._numbers)}", timeout=LONG, keep=LONG)
+                for _ in range(self._random.randint(1, 10))
+            ]
             for later in await asyncio.gather(*asked):
-                self.books.tickets.add(later.id)
-            await self.place.count()
+                self.books.tickets[later.id] = None
+            self.place.count()
 
     async def fetch(self, mom: Mom) -> None:
         """Look after requests, those that are answered too."""
         while True:
-            known = sorted(self.books.tickets)
-            if not known:
+            recent = [*itertools.islice(reversed(self.books.tickets), 200)]
+            if not recent:
                 await self.place.more(1)
                 continue
-            for id in self._random.sample(known, min(len(known), 20)):
+            for id in self._random.sample(recent, min(len(recent), 20)):
                 self.books.told(await mom.fetch(id))
-            await self.place.count()
+            self.place.count()
 
     async def work_by_polling(self, mom: Mom) -> None:
         """Answer by an operation, whose response says that the reply is kept."""
@@ -229,9 +251,15 @@ class Cast:
             tasks: Tasks = await mom.call(NextRequest(service=SERVICE, limit=5, wait=WAIT))
             for task in tasks.tasks:
                 reply = f"{task.content().decode().upper()} polled {next(self._numbers)}"
-                await mom.call(SendReply(id=task.id, text=reply))
+                try:
+                    await mom.call(SendReply(id=task.id, text=reply))
+                except Problem as problem:
+                    # A request that the store had no room for: its caller was refused, its worker was faster.
+                    if problem.code != NO_SUCH_REQUEST or task.id in self.books.tickets:
+                        raise
+                    continue
                 self.books.replied_with(task.id, reply)
-                await self.place.count()
+                self.place.count()
 
     async def work_by_subscription(self, mom: Mom) -> None:
         """Answer by publishing."""
@@ -241,6 +269,11 @@ class Cast:
 
         await mom.serve(SERVICE, shout, concurrency=5)
         await mom.serve_forever()
+
+
+async def create(mom: Mom) -> None:
+    """Make the queue."""
+    await mom.queue(QUEUE).create(max_deliveries=8, dead_letter=DEAD, dedup_window=LONG)
 
 
 async def drained(mom: Mom, name: str, books: Books) -> list[str]:
@@ -254,3 +287,17 @@ async def drained(mom: Mom, name: str, books: Books) -> list[str]:
             found.append(message.id)
         assert await queue.ack(messages) == len(messages)
     return found
+
+
+def check(books: Books, left: list[str]) -> None:
+    """Raises AssertionError if the books do not fit what was ``left`` in the queues at the end, and is gone since."""
+    assert books.faults == []
+    assert [id for id, count in Counter(left).items() if count > 1] == [], "there twice"
+    lost = books.waiting - set(left)
+    assert sorted(lost) == [], "accepted, and lost"
+    assert books.fetched.keys() == books.tickets.keys(), "requests without a reply"
+    assert all(" polled " in text or " pushed " in text for text in books.fetched.values())
+    assert not any("|" in text for text in books.fetched.values()), "more than one reply"
+    for id, text in books.replied.items():
+        assert books.fetched.get(id, text) == text, "a reply was confirmed, and another one is there"
+    books.acknowledge(set(left))
