@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 
 from tests.reliability.faults.copies import ROOT, Copy, environment
-from tests.reliability.faults.fault import Fault
+from tests.reliability.faults.fault import Fault, Promise
 from tests.reliability.faults.matrix import CAUGHT, MISSED, NOT_RUN, UNCLEAR, Cell
 
 CORE_MODELS = ("tests/core/test_sessions_model.py", "tests/core/named/test_queue_model.py")
@@ -101,7 +101,7 @@ def _simulation(fault: Fault | None) -> list[str] | str:
         return "a simulated world has a disk of its own"
     if fault is not None and not fault.file.startswith("mombroker/core/"):
         return "a simulated world has hooks of its own, and no API"
-    return [RELIABILITY, "simulation", "--seeds", "1-1000", "--steps", "400"]
+    return [RELIABILITY, "simulation", "--seeds", "1-600", "--steps", "400"]
 
 
 def _found_by_simulation(output: str) -> str:
@@ -112,12 +112,45 @@ def _found_by_simulation(output: str) -> str:
     )
 
 
+def _powerloss(fault: Fault | None) -> list[str] | str:
+    if fault is not None and fault.promise not in (Promise.ON_DISK, Promise.ONCE):
+        return "it looks at what a power cut leaves on the disk, and at nothing else"
+    return [RELIABILITY, "powerloss", "--seed", "1", "--images", "300", "--publishes", "600"]
+
+
+def _found_by_powerloss(output: str) -> str:
+    image = re.search(r"^image (\S+)", output, re.MULTILINE)
+    broken = re.search(r"^ {4}(.*)$", output, re.MULTILINE)
+    seen = re.search(r"([\d,]+) images$", output, re.MULTILINE)
+    if image is None or broken is None:
+        return _last_line(output)
+    return f"within {seen[1] if seen else '?'} images, {image[1].rstrip(':')} {broken[1]}"
+
+
+def _torture(fault: Fault | None) -> list[str] | str:
+    if fault is not None and fault.promise in (Promise.POLICY, Promise.COUNTED, Promise.ENTITLED):
+        return "its clients ask for no policies and have all rights"
+    return [RELIABILITY, "torture", "--seed", "faults", "--kills", "20"]
+
+
+def _found_by_torture(output: str) -> str:
+    kills = re.findall(r"(\d+) kills ", output)
+    error = re.search(r"^(?:\w+Error|\w+Exception|Timeout\w*): .*$", output, re.MULTILINE)
+    return f"within {kills[-1] if kills else 0} kills: {error[0] if error else _last_line(output)}"
+
+
+def _last_line(output: str) -> str:
+    return next((line for line in reversed(output.splitlines()) if line.strip()), "")
+
+
 CHECKERS: dict[str, Checker] = {
     checker.name: checker
     for checker in (
         Checker("tests", _tests, _failed_test, 600.0),
         Checker("models", _models, _failed_test, 600.0),
         Checker("simulation", _simulation, _found_by_simulation, 600.0),
+        Checker("powerloss", _powerloss, _found_by_powerloss, 900.0),
+        Checker("torture", _torture, _found_by_torture, 900.0),
     )
 }
 INDEPENDENT = ("simulation", "powerloss", "torture")
