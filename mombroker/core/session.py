@@ -106,7 +106,7 @@ class Session(Consumer):
         while True:
             ref = queue.front()
             if ref is None:
-                if queue.may_load(barrier.committed):
+                if queue.may_load(barrier.committed) and (queue.attached or queue.wants_oldest()):
                     self.engine.load(queue)
                 return
             if queue.over_limit() and queue.policy.overflow is Overflow.DROP_OLDEST:
