@@ -173,6 +173,7 @@ class Queues:
 
     def tell(self, engine: Engine, serial: int, carried: bool) -> None:
         """Have the oracle told what becomes of the open unit."""
+        self.oracle.turning = True
         engine.barrier.tell(Told(self, serial, carried))
         engine.wake()
 
@@ -248,12 +249,16 @@ class Queues:
         self.trace(f"delete {place} with {count}")
 
     def purge(self, rng: Random) -> None:
-        """Drop what nobody has."""
+        """Drop what nobody has. Who has what is known when the turn has ended."""
+        self.world.end_turn()
         engine = self.enter()
         found = self.queue(rng)
         if found is None:
             return
         queue, place = found
+        if queue.held_count and self.run.config.fills_up:
+            # See about.md: a purge that finds the disk full forgets what consumers have.
+            return
         count = upkeep.purge(queue)
         serial = self.oracle.purged(place, count)
         place.dropped_now = queue.numbers.dropped
@@ -520,7 +525,7 @@ class Queues:
             queue.end_lease(lease)
             del self.out[lease.token]
             before = self._room_of(queue, lease.ref)
-            moved = deaths.redrive(queue, lease.ref)
+            moved = self.oracle.can_be_redriven(lease.token) and deaths.redrive(queue, lease.ref)
             if moved and not before:
                 raise Found(f"a dead letter was redriven into {queue.meta(lease.ref).deaths[-1][0]}, which has no room")
             serial = self.oracle.redriven(place, lease.token, moved)

@@ -124,6 +124,9 @@ class Consumer:
             self.name = found[1].name
         self.qos = rng.choice((0, 1, 1, 1))
         self.instant = self.instant or self.qos == 0
+        place = self.queues.oracle.place(self.name)
+        if place is not None:
+            place.hasty = place.hasty or self.qos == 0
         self._uses()
         self._send(Subscribe(1, [SubscribeFilter("$queue/" + self.name, self.qos)]))
 

@@ -33,7 +33,8 @@ class Place:
     """A queue from its creation to its deletion; a queue made again under the same name is another place.
 
     ``existed`` are (serial, whether it was there then), the first one on disk. ``unseen`` counts connections that broke
-    with deliveries nobody has seen. ``dropped`` is what the broker says it has dropped, over all its lives.
+    with deliveries nobody has seen. ``hasty``: it has a consumer of QoS 0, whose messages are gone before they are seen.
+    ``dropped`` is what the broker says it has dropped, over all its lives.
     """
 
     def __init__(self, name: str, rules: Rules, created_at: float, serial: int) -> None:
@@ -44,7 +45,7 @@ class Place:
         self.copies: dict[int, Copy] = {}
         self.seen: dict[str, SeenId] = {}
         self.last_move = 0
-        self.trims = False
+        self.hasty = False
         self.unseen = 0
         self.last_use = created_at
         self.dropped = 0

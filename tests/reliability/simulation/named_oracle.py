@@ -54,6 +54,7 @@ class NamedOracle:
         self.by_attempt: dict[int, Copy] = {}
         self.counts: Counter[str] = Counter()
         self.full = False
+        self.turning = False
         self._order = 0
         self._turn = 0
         self._left_out: list[tuple[Copy, str]] = []
@@ -323,7 +324,7 @@ class NamedOracle:
                 f"{place} delivers message {number} to {delivery.consumer} while {hold.consumer} has it until "
                 f"{hold.deadline:.3f}, it is {self.now:.3f}: {copy.told}"
             )
-        if life.ready_at > self.now + 0.000001 and (place is copy.home or places == {place}):
+        if life.ready_at > self.latest + 0.000001 and (place is copy.home or places == {place}):
             raise Found(f"{place} delivers message {number} {life.ready_at - self.now:.3f} s early: {copy.told}")
         if life.expires_high <= self.now and place is copy.home:
             raise Found(f"{place} delivers message {number}, which has expired: {copy.told}")
@@ -364,14 +365,18 @@ class NamedOracle:
         moved = life.places != frozenset((place,)) and (place is not copy.home or copy.redriven)
         if count < 0:
             if returned:
-                copy.learn(low=low, high=high)
+                copy.begin(self.next(), low=low, high=high)
         elif not moved and not low <= count <= high:
             raise Found(
                 f"{place} says that message {delivery.number} came back {count} times; it was {low} to {high} times: "
                 f"{copy.told}"
             )
         else:
-            copy.learn(low=count, high=count)
+            if returned and count > life.low:
+                # That it came back may not be on disk yet.
+                copy.begin(self.next(), low=count, high=count)
+            else:
+                copy.learn(low=count, high=count)
             copy.unseen = place.unseen
         most = place.rules.max_deliveries
         if most and count >= most:
@@ -424,6 +429,7 @@ class NamedOracle:
         left_out = self._left_out
         self._left_out = []
         self._turn = self.serial
+        self.turning = False
         for copy, what in left_out:
             if not copy.holds and copy.home.unseen == copy.unseen:
                 raise Found(what)
@@ -533,12 +539,13 @@ class NamedOracle:
         if hold.ghost:
             return serial
         copy.moved = True
+        life_high = copy.life.high
         places = frozenset((self._end_of(place),))
         # A full disk keeps it where it is, for nobody to see, until there is room.
         if self.full:
             copy.begin(serial, False, places=places | {place})
         else:
-            copy.begin(serial, False, places=places, low=0, high=0)
+            copy.begin(serial, False, places=places, low=0, high=life_high + 1)
         copy.excused = copy.excused or GONE in places
         return serial
 
@@ -556,8 +563,14 @@ class NamedOracle:
             copy.note(f"not redriven {serial}")
             return serial
         current = self.place(home.name)
-        if current is not home:
+        if current is None:
             raise Found(f"message {copy.number} was redriven to {home}, which is not there")
+        if current is not home:
+            # Its queue was deleted and made again.
+            del home.copies[copy.number]
+            current.copies[copy.number] = copy
+            home = copy.home = current
+            copy.unseen = home.unseen
         self.counts["dead letters moved back"] += 1
         home.last_move = serial
         copy.plain = False
@@ -579,6 +592,12 @@ class NamedOracle:
         copy.note(f"redriven {serial}")
         return serial
 
+    def can_be_redriven(self, token: str) -> bool:
+        """Whether a dead letter can be told from others in its queue, should it get back there."""
+        found = self.hold_of(token)
+        current = self.place(found[0].home.name) if found is not None else None
+        return current is None or found is None or current is found[0].home or found[0].number not in current.copies
+
     def purged(self, place: Place, told: int) -> int:
         """Every message was dropped that no consumer has."""
         serial = self.next()
@@ -594,7 +613,7 @@ class NamedOracle:
             if copy.open_holds():
                 copy.begin(serial, places=frozenset(places | {GONE}), ready_at=0.0)
             else:
-                least += places == {place}
+                least += places == {place} and not (place.hasty and self.turning)
                 copy.begin(serial, places=frozenset((places - {place}) | {GONE}))
             copy.note(f"purged {serial}")
         if not least <= told <= most:
@@ -732,6 +751,8 @@ class NamedOracle:
 
     def _in(self, place: Place) -> list[Copy]:
         """Every message that may be in a queue."""
+        for copy in self._copies_anywhere():
+            self._widen(copy)
         return [copy for copy in self._copies_anywhere() if place in copy.life.places]
 
     def _held_in(self, place: Place) -> list[tuple[Copy, Hold]]:
@@ -748,6 +769,8 @@ class NamedOracle:
 
     def _least(self, place: Place) -> tuple[int, int]:
         """(messages, bytes) that are certainly in a queue."""
+        if place.hasty and self.turning:
+            return 0, 0
         copies = [copy for copy in self._in(place) if self._places(copy) == {place}]
         return len(copies), sum(copy.size for copy in copies)
 
