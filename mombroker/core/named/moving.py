@@ -90,6 +90,7 @@ def put_off(queue: "NamedQueue", ref: Ref, why: Move) -> None:
         queue.make_ready(ref)
     else:
         queue.hold(ref)
+        queue.put_off += 1
         if why.kind == RETRY:
             queue.loose.add_later(ref, why.due)
         else:

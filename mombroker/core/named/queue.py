@@ -40,7 +40,8 @@ SERVICE_KIND: Final = "service"
 class NamedQueue(Source):
     """``count`` and ``bytes`` are those of all lanes, what is held included. ``given`` is the part of the policy that
     was asked for; the rest comes from the queue-policy hook. ``doomed`` are messages that are to be dead letters as
-    soon as the disk has room. ``look_at`` is when to look for messages that have expired, 0.0 for never. Seconds are
+    soon as the disk has room. ``put_off`` are how many of those that are held nobody has: they wait for another try, or
+    are doomed. ``look_at`` is when to look for messages that have expired, 0.0 for never. Seconds are
     Unix time."""
 
     __slots__ = (
@@ -61,6 +62,7 @@ class NamedQueue(Source):
         "seen",
         "held",
         "held_count",
+        "put_off",
         "returns",
         "leases",
         "consumers",
@@ -98,6 +100,7 @@ class NamedQueue(Source):
         self.seen: SeenIds | None = None
         self.held: dict[int, dict[int, Ref]] = {}
         self.held_count: int = 0
+        self.put_off: int = 0
         self.returns: dict[tuple[int, int], int] = {}
         self.leases: Leases = Leases()
         self.consumers: list[QueueConsumer] = []
@@ -146,7 +149,7 @@ class NamedQueue(Source):
     def _pump(self) -> None:
         upkeep.gather(self)
         handed: list[QueueConsumer] = []
-        while self.held_count < self.policy.max_leased:
+        while self.leased() < self.policy.max_leased:
             consumer = self._next_consumer()
             if consumer is None:
                 break
@@ -302,6 +305,10 @@ class NamedQueue(Source):
             del self.held[ref.queue.id]
         self.held_count -= 1
         return True
+
+    def leased(self) -> int:
+        """How many messages consumers have."""
+        return self.held_count - self.put_off
 
     def holds(self, queue: Queue, position: int) -> Ref | None:
         """The message that a consumer has from this place."""

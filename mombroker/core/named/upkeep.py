@@ -31,12 +31,14 @@ def gather(queue: "NamedQueue") -> None:
     now = engine.now
     ref = loose.take_due(now)
     while ref is not None:
-        queue.let_go(ref)
+        if queue.let_go(ref):
+            queue.put_off -= 1
         queue.make_ready(ref)
         ref = loose.take_due(now)
     if queue.doomed and not engine.barrier.refusing:
         doomed = queue.doomed
         queue.doomed = []
+        queue.put_off -= len(doomed)
         for ref, reason in doomed:
             deaths.bury(queue, ref, reason)
     if queue.wheel.is_turning(now):
@@ -159,7 +161,7 @@ def answer_pulls(queue: "NamedQueue") -> None:
 
 def _is_reading(queue: "NamedQueue") -> bool:
     """Whether messages that may be delivered are still on their way from the disk, or to it."""
-    if queue.engine.barrier.refusing or queue.held_count >= queue.policy.max_leased or queue.keys.is_full():
+    if queue.engine.barrier.refusing or queue.leased() >= queue.policy.max_leased or queue.keys.is_full():
         return False
     for lane in queue.lanes:
         if lane is not None and lane.is_spilled():
@@ -310,6 +312,7 @@ def purge(queue: "NamedQueue") -> int:
     queue.doomed = []
     queue.held = {}
     queue.held_count = 0
+    queue.put_off = 0
     returns = queue.returns
     drop_returns(queue)
     _replace_main(queue)
