@@ -329,7 +329,13 @@ class NamedQueue(Source):
             return
         if reason < 0x80:
             self.ack(ref)
-            return
+        else:
+            self._not_handled(ref, reason, properties)
+        if self.policy.single_active and not self.is_consumer(self.active):
+            self.check_active(self.active)
+            self.pump(self.queue)
+
+    def _not_handled(self, ref: Ref, reason: int, properties: Properties | None) -> None:
         why = properties.reason_string if properties is not None else None
         told = (why or reason_name(reason))[:LONGEST_REASON]
         if reason == PAYLOAD_FORMAT_INVALID:
@@ -415,12 +421,26 @@ class NamedQueue(Source):
 
     def check_active(self, key: str) -> None:
         """Let another consumer become the active one if this one has gone and has nothing any more."""
-        if self.active != key or self.leases.has(key):
+        if self.active != key or self.leases.has(key) or self.is_consumer(key) or self._has_unacknowledged(key):
             return
+        self.active = ""
+
+    def is_consumer(self, key: str) -> bool:
+        """Whether a consumer has joined and not left."""
         for consumer in self.consumers:
             if consumer.key == key:
-                return
-        self.active = ""
+                return True
+        return False
+
+    def _has_unacknowledged(self, key: str) -> bool:
+        """Whether an MQTT client that has unsubscribed still has messages."""
+        session = self.engine.sessions.get(key[7:]) if key.startswith("client:") else None
+        if session is None:
+            return False
+        for ref in session.inflight.values():
+            if ref.queue.consumer is self:
+                return True
+        return False
 
     def attach(self) -> None:
         """Somebody takes messages."""
