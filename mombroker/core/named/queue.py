@@ -216,7 +216,9 @@ class NamedQueue(Source):
                 if ref.after <= committed:
                     lane.pop_front()
                     return ref
+                # It has moved here, and that is not on disk yet. What comes after it waits for it.
                 self.engine.barrier.pump_later(lane)
+                return None
             elif lane.is_spilled():
                 self.load(lane)
                 return None

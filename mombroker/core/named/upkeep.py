@@ -163,9 +163,12 @@ def _is_reading(queue: "NamedQueue") -> bool:
     """Whether messages that may be delivered are still on their way from the disk, or to it."""
     if queue.engine.barrier.refusing or queue.leased() >= queue.policy.max_leased or queue.keys.is_full():
         return False
+    committed = queue.engine.barrier.committed
     for lane in queue.lanes:
-        if lane is not None and lane.is_spilled():
-            return True
+        if lane is not None:
+            ref = lane.front()
+            if lane.is_spilled() or ref is not None and ref.after > committed:
+                return True
     bucket = queue.wheel.first_due()
     return bucket is not None and bucket.is_spilled() and queue.loose.has_room()
 
