@@ -306,6 +306,8 @@ class NamedQueue(Source):
         if not lane:
             del self.held[ref.queue.id]
         self.held_count -= 1
+        if self.held_count == 0:
+            self.used_at = self.engine.now
         return True
 
     def leased(self) -> int:
