@@ -62,6 +62,9 @@ def _turn(queue: "NamedQueue") -> None:
     if wheel.moving and not barrier.refusing:
         for bucket in list(wheel.moving.values()):
             _empty_into_shorter(queue, bucket)
+    for bucket in [bucket for bucket in wheel.due.values() if bucket.count == 0]:
+        # What was in it has gone before its time, and nobody may be there who would find that out.
+        _end_bucket(queue, bucket)
     if queue.attached:
         hand_out(queue)
 
@@ -193,7 +196,7 @@ def _next_moment(queue: "NamedQueue") -> float:
         earliest = _sooner(earliest, pull.deadline if pull.deadline > now else now + AGAIN_SECONDS)
     if queue.seen is not None:
         earliest = _sooner(earliest, queue.seen.next_expiry())
-    if queue.doomed or queue.wheel.moving:
+    if queue.doomed or queue.wheel.moving or queue.wheel.ended:
         earliest = _sooner(earliest, now + AGAIN_SECONDS)
     looking = 0.0 < queue.look_at <= now
     if looking:
