@@ -356,6 +356,10 @@ class NamedQueue(Source):
 
     def reject(self, ref: Ref, reason: str) -> None:
         """A consumer says that nobody will ever handle a message: it is a dead letter."""
+        if ref.revoked:
+            # The store had no room for it and its publisher was told so: it is in no queue, nor to be a dead letter.
+            self.settled(self.engine.barrier, ref)
+            return
         put_returned(self, ref, self.deliveries(ref) + 1, False)
         deaths.bury(self, ref, reason)
 

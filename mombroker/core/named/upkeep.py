@@ -323,7 +323,10 @@ def purge(queue: "NamedQueue") -> int:
     drop_returns(queue)
     _replace_main(queue)
     for ref in sorted(out, key=_place_of):
-        _hold_again(queue, ref, returns)
+        if ref.revoked:
+            queue.hold(ref)  # its publisher was refused: it is in no lane, and its consumer is let end with it
+        else:
+            _hold_again(queue, ref, returns)
     queue.recount()
     gone = before - queue.count
     queue.numbers.dropped += gone
