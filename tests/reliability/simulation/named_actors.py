@@ -156,6 +156,7 @@ class Queues:
         """Take note of what is to be seen from outside before anything is done."""
         self.oracle.at(engine.now)
         self.oracle.full = self.oracle.full or engine.barrier.refusing
+        self.oracle.turning = self.oracle.turning or self.world.turn_wanted
         if self.world.counts["refused units"] != self.refused_units:
             self.oracle.full = True
         for place in self.oracle.all_places():
@@ -238,7 +239,8 @@ class Queues:
         return any(place.created_at == self.world.now for made in names for place in self.oracle.queues.get(made, []))
 
     def delete(self, rng: Random) -> None:
-        """Delete a queue."""
+        """Delete a queue. Who has what is known when the turn has ended."""
+        self.world.end_turn()
         engine = self.enter()
         found = self.queue(rng)
         if found is None:
@@ -283,7 +285,8 @@ class Queues:
         world = self.world
         calm = not (world.hold_commits or world.hold_reads or world.full or world.unit or world.reads)
         if calm and not world.turn_wanted and not (world.tick_at and world.tick_at <= world.now):
-            if not world.engine.barrier.refusing and self._is_hungry(queue, place):
+            barrier = world.engine.barrier
+            if not barrier.refusing and not barrier.lazy and self._is_hungry(queue, place):
                 self.oracle.check_fed(place)
 
     def _is_hungry(self, queue: NamedQueue, place: Place) -> bool:

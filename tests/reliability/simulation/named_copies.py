@@ -34,7 +34,7 @@ class Place:
 
     ``existed`` are (serial, whether it was there then), the first one on disk. ``unseen`` counts connections that broke
     with deliveries nobody has seen. ``hasty``: it has a consumer of QoS 0, whose messages are gone before they are seen.
-    ``dropped`` is what the broker says it has dropped, over all its lives.
+    ``trims``: it may have to make room, now or as soon as it can. ``dropped`` is what the broker says it has dropped, over all its lives.
     """
 
     def __init__(self, name: str, rules: Rules, created_at: float, serial: int) -> None:
@@ -46,6 +46,7 @@ class Place:
         self.seen: dict[str, SeenId] = {}
         self.last_move = 0
         self.hasty = False
+        self.trims = False
         self.unseen = 0
         self.last_use = created_at
         self.dropped = 0

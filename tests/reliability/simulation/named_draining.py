@@ -36,8 +36,9 @@ def drain(queues: "Queues") -> None:
     else:
         raise Found(f"the queues do not get empty: {left}")
     queues.oracle.check_empty()
-    world.advance(1000.0)
-    world.rest()
+    for seconds in (1000.0, 3.0, 3.0):
+        world.advance(seconds)
+        world.rest()
     queues.enter()
     for queue in world.engine.named.queues.values():
         if queue.service is None:

@@ -242,6 +242,7 @@ class NamedOracle:
         count, size = self._most(place)
         if count <= rules.max_messages and size <= rules.max_bytes:
             return
+        place.trims = True
         copies = [place.copies[wanted.number]] if rules.overflow == "drop-newest" else list(place.copies.values())
         end = self._end_of(place) if rules.overflow == "dead-letter" else GONE
         if rules.overflow == "drop-newest":
@@ -249,7 +250,7 @@ class NamedOracle:
             copies[0].id = ""
         for copy in copies:
             if place in copy.life.places:
-                copy.droppable = copy.droppable or end is GONE
+                copy.droppable = copy.droppable or rules.overflow != "dead-letter"
                 for index, life in enumerate(copy.lives):
                     if place in life.places:
                         copy.lives[index] = _in_more(life, end)
@@ -543,7 +544,7 @@ class NamedOracle:
         places = frozenset((self._end_of(place),))
         # A full disk keeps it where it is, for nobody to see, until there is room.
         if self.full:
-            copy.begin(serial, False, places=places | {place})
+            copy.begin(serial, False, places=places | {place}, low=0, high=life_high + 1)
         else:
             copy.begin(serial, False, places=places, low=0, high=life_high + 1)
         copy.excused = copy.excused or GONE in places
@@ -717,6 +718,8 @@ class NamedOracle:
             if life.expires_low <= self.latest:
                 places = places | {self._end_of(home)}
                 copy.excused = True
+            if home.trims and home.rules.overflow == "dead-letter":
+                places = places | {self._end_of(home)}
             for hold in copy.open_holds():
                 most = home.rules.max_deliveries
                 if most and hold.deadline <= self.now and life.high + 1 + home.unseen - copy.unseen >= most:
