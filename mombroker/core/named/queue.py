@@ -389,10 +389,13 @@ class NamedQueue(Source):
 
     def returned(self, ref: Ref) -> None:
         """A message is available again, in its place: its consumer has gone, or its lease has run out."""
-        if self.deleted or returning.delivered_in_vain(self, ref) == 0:
+        if self.deleted:
             return
-        self.let_go(ref)
-        self.make_ready(ref)
+        if returning.delivered_in_vain(self, ref):
+            self.let_go(ref)
+            self.make_ready(ref)
+        if self.policy.single_active and not self.is_consumer(self.active):
+            self.check_active(self.active)
 
     def make_ready(self, ref: Ref) -> None:
         """Put a message that is not held any more back to where the next consumer finds it."""

@@ -353,7 +353,10 @@ def _hold_again(queue: "NamedQueue", ref: Ref, returns: dict[tuple[int, int], in
     deliveries = returns.get((ref.queue.id, ref.position))
     meta = queue.meta(ref).copy()
     meta.id = queue.id_of(ref)
-    meta.deliver_at = 0.0
+    if meta.deliver_at:
+        # It is due, and has waited since then only.
+        meta.since = max(meta.since or ref.message.published_at, meta.deliver_at)
+        meta.deliver_at = 0.0
     if deliveries is not None:
         meta.deliveries = deliveries
     lane = intake.priority_lane(queue, meta.priority)

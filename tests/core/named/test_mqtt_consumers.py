@@ -193,3 +193,17 @@ def test_a_single_active_client_that_unsubscribes_stays_active_until_it_has_noth
     assert standby.payloads() == []
     active.send(Ack(PUBACK, active.publishes()[0].packet_id))
     assert standby.payloads() == ["1"]
+
+
+def test_a_single_active_client_that_unsubscribes_and_goes_lets_another_one_go_on() -> None:
+    world = NativeWorld()
+    world.create(single_active=True)
+    first, second = world.user("a", session_expiry=100), world.user("b", session_expiry=100)
+    for client in (first, second):
+        client.auto = False
+        client.subscribe("$queue/q", qos=1)
+    world.put("0")
+    active, standby = (first, second) if first.got else (second, first)
+    active.unsubscribe("$queue/q")
+    active.cut()
+    assert standby.payloads() == ["0"]

@@ -315,3 +315,17 @@ def test_a_lower_priority_does_not_overtake_what_has_just_been_redriven() -> Non
     assert stream.leases == []
     world.commit_all()
     assert texts(stream.leases) == ["first"]
+
+
+def test_a_purge_does_not_let_a_delayed_message_expire_before_its_time() -> None:
+    world = NativeWorld()
+    queue = world.create(message_ttl=30.0)
+    world.put("0", delay=100.0)
+    world.advance(101)
+    (lease,) = world.pulled()
+    world.enter()
+    assert upkeep.purge(queue) == 0
+    world.leave()
+    world.nack(lease)
+    world.advance(20)
+    assert world.drain() == ["0"]
