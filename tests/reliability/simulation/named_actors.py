@@ -116,7 +116,7 @@ class Queues:
         self.oracle = NamedOracle()
         self.names, self.rules = _queues_of(run.setup)
         self.bindings = {name: run.setup.random() < 0.3 for name in self.names}
-        self.sent: list[tuple[str, Wanted]] = []
+        self.sent: list[tuple[Place, Wanted]] = []
         self.out: dict[str, Lease] = {}
         self.pulls: list[SimPull] = []
         self.streams: list[SimStream] = []
@@ -327,11 +327,10 @@ class Queues:
         engine = self.enter()
         if not self.sent:
             return
-        name, wanted = self.sent[-1 - min(int(rng.expovariate(0.3)), len(self.sent) - 1)]
-        place = self.oracle.place(name)
-        if place is not None and wanted.id and place.rules.dedup_window:
+        place, wanted = self.sent[-1 - min(int(rng.expovariate(0.3)), len(self.sent) - 1)]
+        if self.oracle.place(place.name) is place and wanted.id and place.rules.dedup_window:
             if self.oracle.may_repeat(place, wanted):
-                self._put_one(engine, engine.named.queues[name], place, wanted)
+                self._put_one(engine, engine.named.queues[place.name], place, wanted)
 
     def _put_one(self, engine: Engine, queue: NamedQueue, place: Place, wanted: Wanted) -> None:
         if engine.barrier.refusing:
@@ -350,7 +349,7 @@ class Queues:
         # What comes next may hand it out.
         serial = self.oracle.put(place, wanted, not message_id)
         self.trace(f"put {wanted} into {place}: {message_id!r}, {serial}")
-        self.sent.append((place.name, wanted))
+        self.sent.append((place, wanted))
         del self.sent[:-20]
         queue.pump(queue.queue)
         self.tell(engine, serial, False)

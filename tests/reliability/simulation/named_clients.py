@@ -227,6 +227,7 @@ class Consumer:
         """Take no more; what it has it keeps until it is done with it."""
         if self.accepted and self.name and not self._is_over():
             self._uses()
+            self.queues.world.end_turn()
             self._send(Unsubscribe(2, ["$queue/" + self.name]))
             self.name = ""
 

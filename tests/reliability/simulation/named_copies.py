@@ -114,9 +114,9 @@ class Life:
 @dataclass
 class Copy:
     """One message in one queue. ``order`` is that of the puts. ``plain``: it has never left its lane, so that it keeps
-    its order. ``attempts`` are the serials of puts whose fate is not known; ``owed``: one of them is on disk. ``moved``:
-    it may be somewhere else than where it was put. ``droppable``: it may have had to make room; ``excused``: it may be
-    gone for another reason. ``begun`` counts what was done to it."""
+    its order. ``attempts`` are the serials of puts whose fate is not known; ``owed``: one of them is on disk.
+    ``moved``: it may be somewhere else than where it was put. ``droppable``: it may have had to make room;
+    ``excused``: it may be gone for another reason. ``begun`` counts what was done to it."""
 
     number: int
     home: Place

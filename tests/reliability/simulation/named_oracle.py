@@ -299,7 +299,7 @@ class NamedOracle:
         copy.home.seen.pop(copy.id, None)
         left = copy.life.places - {copy.home} if not copy.moved else copy.life.places
         places = left | {GONE}
-        copy.lives = [Life(0, True, places, 0.0, NEVER, NEVER, 0, 1_000_000)]
+        copy.lives = [replace(copy.life, serial=0, durable=True, places=places, ready_at=0.0, low=0, high=1_000_000)]
 
     def _move_refused(self, serial: int) -> None:
         """A message that was to be moved then is still where it was, to be moved later."""
