@@ -16,7 +16,7 @@ from mombroker.core.named.loose import Loose
 from mombroker.core.named.meta import HIGHEST, Meta, delay_of, meta_from
 from mombroker.core.named.numbers import Numbers
 from mombroker.core.named.owners import Owner
-from mombroker.core.named.records import put_returned, take_returned
+from mombroker.core.named.records import put_returned, revoke_returns, take_returned
 from mombroker.core.named.wheel import Wheel
 from mombroker.core.queue import WINDOW_REFS, Queue, Ref, Source
 from mombroker.model.message import Message
@@ -485,6 +485,7 @@ class NamedQueue(Source):
         self.loose.discard(queue.id, positions)
         for ref in self.keys.discard(queue.id, positions):
             self.loose.add(ref, self.meta(ref).priority, 0.0)
+        revoke_returns(self, queue, positions)
         self.recount()
 
     def put(self, message: Message, meta: Meta, after: int) -> None:

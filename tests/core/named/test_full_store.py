@@ -4,6 +4,7 @@ import pytest
 
 from mombroker.api.streams import give_back
 from mombroker.core.named.upkeep import purge
+from mombroker.model.unit import TABLE_RETURNED
 
 from .native import NativeWorld, Told, texts
 
@@ -283,6 +284,20 @@ def test_a_message_that_could_not_be_buried_is_not_delivered_too_often_after_a_c
     world.commit_one()
     world.crash()
     assert [lease.deliveries for lease in world.pulled()] == [2]
+
+
+def test_nothing_is_remembered_of_a_message_that_the_store_has_refused() -> None:
+    world = NativeWorld()
+    queue = world.create()
+    stream = world.stream(1)
+    refuse_next(world)
+    world.put("refused")
+    world.nack(*stream.leases)
+    world.end_stream(stream)
+    world.commit_one()
+    go_on(world)
+    assert queue.count == 0 and queue.returns == {}
+    assert list(world.store.items(TABLE_RETURNED)) == []
 
 
 def test_a_message_that_its_publisher_was_refused_does_not_come_again() -> None:
