@@ -237,13 +237,21 @@ class NamedOracle:
     def _overflow(self, place: Place, wanted: Wanted) -> None:
         """What has to make room is not known; that it is counted is checked at the end."""
         rules = place.rules
-        if rules.overflow == "reject":
+        if rules.overflow == "reject" or not self._is_over(place):
             return
+        copies = list(place.copies.values())
+        if rules.overflow == "drop-newest":
+            copies = [place.copies[wanted.number]]
+        self._trim(place, copies)
+        self.counts["enqueues into full queues"] += 1
+
+    def _is_over(self, place: Place) -> bool:
         count, size = self._most(place)
-        if count <= rules.max_messages and size <= rules.max_bytes:
-            return
+        return count > place.rules.max_messages or size > place.rules.max_bytes
+
+    def _trim(self, place: Place, copies: list[Copy]) -> None:
+        rules = place.rules
         place.trims = True
-        copies = [place.copies[wanted.number]] if rules.overflow == "drop-newest" else list(place.copies.values())
         end = self._end_of(place) if rules.overflow == "dead-letter" else GONE
         if rules.overflow == "drop-newest":
             # Whether it was taken is not told, and so not whether its id is known.
@@ -254,7 +262,6 @@ class NamedOracle:
                 for index, life in enumerate(copy.lives):
                     if place in life.places:
                         copy.lives[index] = _in_more(life, end)
-        self.counts["enqueues into full queues"] += 1
 
     # -- what becomes of units
 
@@ -642,6 +649,9 @@ class NamedOracle:
                 place.unseen = 0
                 for id in [id for id, seen in place.seen.items() if seen.until <= self.now - 100.0]:
                     del place.seen[id]
+                if place.rules.overflow in ("drop-oldest", "dead-letter") and self._is_over(place):
+                    # What had made room before may be back.
+                    self._trim(place, list(place.copies.values()))
         self.counts["crashes with queues"] += 1
 
     def _crash_copy(self, copy: Copy) -> None:
