@@ -20,6 +20,7 @@ STORE_MODELS = ("tests/storage/test_store_model.py",)
 # `-P`: the folder that a run starts in is not put before the copy.
 PYTEST = ["-P", "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=line", "--timeout=120"]
 PYTEST += ["-p", "tests.reliability.faults.unshrunk", "-c", str(ROOT / "pyproject.toml"), f"--rootdir={ROOT}"]
+SEEDS = "1-600"
 RELIABILITY = str(ROOT / "tests" / "reliability")
 
 
@@ -101,7 +102,7 @@ def _simulation(fault: Fault | None) -> list[str] | str:
         return "a simulated world has a disk of its own"
     if fault is not None and not fault.file.startswith("mombroker/core/"):
         return "a simulated world has hooks of its own, and no API"
-    return [RELIABILITY, "simulation", "--seeds", "1-600", "--steps", "400"]
+    return [RELIABILITY, "simulation", "--seeds", SEEDS, "--steps", "400"]
 
 
 def _found_by_simulation(output: str) -> str:

@@ -29,8 +29,8 @@ FAULTS = (
         "The directory entries of a new store are never synced.",
         Promise.ON_DISK,
         ENVIRONMENT,
-        "                os.fsync(descriptor)\n",
-        "                os.fstat(descriptor)\n",
+        "        os.fsync(descriptor)\n",
+        "        os.fstat(descriptor)\n",
         first="tests/storage/test_lmdb_crash.py",
     ),
     Fault(
