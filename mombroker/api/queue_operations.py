@@ -194,8 +194,8 @@ class QueueOperations:
         delayed = queue.wheel.waiting() + len(queue.loose.later)
         return ops.QueueNumbers(
             depth=queue.count,
-            ready=max(queue.count - queue.held_count - delayed, 0),
-            leased=queue.held_count,
+            ready=max(queue.count - queue.leased() - delayed, 0),
+            leased=queue.leased(),
             delayed=delayed,
             bytes=queue.bytes,
             oldest_age=max(now - oldest, 0.0) if oldest else 0.0,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from mypy_extensions import mypyc_attr
 
 from mombroker.core.bindings import Binding
-from mombroker.core.connection import OPEN
+from mombroker.core.connection import OPEN, Connection
 from mombroker.core.delivery import send_qos0
 from mombroker.core.named.leases import Lease
 from mombroker.core.queue import Ref
@@ -15,6 +15,15 @@ from mombroker.mqtt.properties import user_property
 
 if TYPE_CHECKING:
     from mombroker.core.named.queue import NamedQueue
+
+
+def has_room_for_qos0(connection: Connection) -> bool:
+    """Whether a message of QoS 0 would be sent, and not dropped because the client does not read fast enough: what is
+    in a queue waits until it does."""
+    if connection.has_space():
+        return True
+    connection.starved = True
+    return False
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -57,7 +66,9 @@ class SessionConsumer(QueueConsumer):
     def has_credit(self) -> bool:
         """Whether the client is connected and may be sent one more."""
         connection = self.session.connection
-        return connection is not None and connection.state == OPEN and self.session.has_credit()
+        if connection is None or connection.state != OPEN or not self.session.has_credit():
+            return False
+        return self.binding.qos > 0 or has_room_for_qos0(connection)
 
     def take(self, queue: "NamedQueue", ref: Ref, deliveries: int) -> None:
         """Send it."""

@@ -72,10 +72,14 @@ class Moved(Outcome):
             lane.unsettle(queue.engine.barrier, ref)
             queue.change(1, ref.message.size())
             if self.deliveries:
-                put_returned(queue, ref, self.deliveries, True)
+                # The last delivery is not on disk before the burial is: a restart would deliver once more than allowed.
+                most = queue.policy.max_deliveries
+                put_returned(queue, ref, min(self.deliveries, most - 1) if most else self.deliveries, True)
+                queue.returns[(lane.id, ref.position)] = self.deliveries
             put_off(queue, ref, self.why)
-        elif not self.target.deleted:
-            # Where it was is gone. It has been accepted, so it must get into its new place.
+        elif self.target is not queue and not self.target.deleted:
+            # Where it was is gone. It has been accepted, so it must get into its new place. (If that is in the same
+            # queue, a purge has taken it there too.)
             self.target.put(self.message, self.meta, 0)
             self.target.change(1, self.message.size())
 
@@ -90,6 +94,7 @@ def put_off(queue: "NamedQueue", ref: Ref, why: Move) -> None:
         queue.make_ready(ref)
     else:
         queue.hold(ref)
+        queue.put_off += 1
         if why.kind == RETRY:
             queue.loose.add_later(ref, why.due)
         else:

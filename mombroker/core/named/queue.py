@@ -16,7 +16,7 @@ from mombroker.core.named.loose import Loose
 from mombroker.core.named.meta import HIGHEST, Meta, delay_of, meta_from
 from mombroker.core.named.numbers import Numbers
 from mombroker.core.named.owners import Owner
-from mombroker.core.named.records import put_returned, take_returned
+from mombroker.core.named.records import put_returned, revoke_returns, take_returned
 from mombroker.core.named.wheel import Wheel
 from mombroker.core.queue import WINDOW_REFS, Queue, Ref, Source
 from mombroker.model.message import Message
@@ -40,7 +40,8 @@ SERVICE_KIND: Final = "service"
 class NamedQueue(Source):
     """``count`` and ``bytes`` are those of all lanes, what is held included. ``given`` is the part of the policy that
     was asked for; the rest comes from the queue-policy hook. ``doomed`` are messages that are to be dead letters as
-    soon as the disk has room. ``look_at`` is when to look for messages that have expired, 0.0 for never. Seconds are
+    soon as the disk has room. ``put_off`` are how many of those that are held nobody has: they wait for another try, or
+    are doomed. ``look_at`` is when to look for messages that have expired, 0.0 for never. Seconds are
     Unix time."""
 
     __slots__ = (
@@ -61,6 +62,7 @@ class NamedQueue(Source):
         "seen",
         "held",
         "held_count",
+        "put_off",
         "returns",
         "leases",
         "consumers",
@@ -98,6 +100,7 @@ class NamedQueue(Source):
         self.seen: SeenIds | None = None
         self.held: dict[int, dict[int, Ref]] = {}
         self.held_count: int = 0
+        self.put_off: int = 0
         self.returns: dict[tuple[int, int], int] = {}
         self.leases: Leases = Leases()
         self.consumers: list[QueueConsumer] = []
@@ -146,7 +149,7 @@ class NamedQueue(Source):
     def _pump(self) -> None:
         upkeep.gather(self)
         handed: list[QueueConsumer] = []
-        while self.held_count < self.policy.max_leased:
+        while self.leased() < self.policy.max_leased:
             consumer = self._next_consumer()
             if consumer is None:
                 break
@@ -213,7 +216,9 @@ class NamedQueue(Source):
                 if ref.after <= committed:
                     lane.pop_front()
                     return ref
+                # It has moved here, and that is not on disk yet. What comes after it waits for it.
                 self.engine.barrier.pump_later(lane)
+                return None
             elif lane.is_spilled():
                 self.load(lane)
                 return None
@@ -301,7 +306,13 @@ class NamedQueue(Source):
         if not lane:
             del self.held[ref.queue.id]
         self.held_count -= 1
+        if self.held_count == 0:
+            self.used_at = self.engine.now
         return True
+
+    def leased(self) -> int:
+        """How many messages consumers have."""
+        return self.held_count - self.put_off
 
     def holds(self, queue: Queue, position: int) -> Ref | None:
         """The message that a consumer has from this place."""
@@ -322,7 +333,13 @@ class NamedQueue(Source):
             return
         if reason < 0x80:
             self.ack(ref)
-            return
+        else:
+            self._not_handled(ref, reason, properties)
+        if self.policy.single_active and not self.is_consumer(self.active):
+            self.check_active(self.active)
+            self.pump(self.queue)
+
+    def _not_handled(self, ref: Ref, reason: int, properties: Properties | None) -> None:
         why = properties.reason_string if properties is not None else None
         told = (why or reason_name(reason))[:LONGEST_REASON]
         if reason == PAYLOAD_FORMAT_INVALID:
@@ -339,6 +356,10 @@ class NamedQueue(Source):
 
     def reject(self, ref: Ref, reason: str) -> None:
         """A consumer says that nobody will ever handle a message: it is a dead letter."""
+        if ref.revoked:
+            # The store had no room for it and its publisher was told so: it is in no queue, nor to be a dead letter.
+            self.settled(self.engine.barrier, ref)
+            return
         put_returned(self, ref, self.deliveries(ref) + 1, False)
         deaths.bury(self, ref, reason)
 
@@ -368,10 +389,13 @@ class NamedQueue(Source):
 
     def returned(self, ref: Ref) -> None:
         """A message is available again, in its place: its consumer has gone, or its lease has run out."""
-        if self.deleted or returning.delivered_in_vain(self, ref) == 0:
+        if self.deleted:
             return
-        self.let_go(ref)
-        self.make_ready(ref)
+        if returning.delivered_in_vain(self, ref):
+            self.let_go(ref)
+            self.make_ready(ref)
+        if self.policy.single_active and not self.is_consumer(self.active):
+            self.check_active(self.active)
 
     def make_ready(self, ref: Ref) -> None:
         """Put a message that is not held any more back to where the next consumer finds it."""
@@ -408,12 +432,26 @@ class NamedQueue(Source):
 
     def check_active(self, key: str) -> None:
         """Let another consumer become the active one if this one has gone and has nothing any more."""
-        if self.active != key or self.leases.has(key):
+        if self.active != key or self.leases.has(key) or self.is_consumer(key) or self._has_unacknowledged(key):
             return
+        self.active = ""
+
+    def is_consumer(self, key: str) -> bool:
+        """Whether a consumer has joined and not left."""
         for consumer in self.consumers:
             if consumer.key == key:
-                return
-        self.active = ""
+                return True
+        return False
+
+    def _has_unacknowledged(self, key: str) -> bool:
+        """Whether an MQTT client that has unsubscribed still has messages."""
+        session = self.engine.sessions.get(key[7:]) if key.startswith("client:") else None
+        if session is None:
+            return False
+        for ref in session.inflight.values():
+            if ref.queue.consumer is self:
+                return True
+        return False
 
     def attach(self) -> None:
         """Somebody takes messages."""
@@ -447,6 +485,7 @@ class NamedQueue(Source):
         self.loose.discard(queue.id, positions)
         for ref in self.keys.discard(queue.id, positions):
             self.loose.add(ref, self.meta(ref).priority, 0.0)
+        revoke_returns(self, queue, positions)
         self.recount()
 
     def put(self, message: Message, meta: Meta, after: int) -> None:

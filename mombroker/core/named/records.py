@@ -9,7 +9,7 @@ from mombroker.model.unit import TABLE_NAMED, TABLE_RETURNED
 if TYPE_CHECKING:
     from mombroker.core.barrier import Barrier
     from mombroker.core.named.queue import NamedQueue
-    from mombroker.core.queue import Ref
+    from mombroker.core.queue import Queue, Ref
 
 _PLACE: Final = struct.Struct(">QQ")
 _DELIVERIES: Final = struct.Struct(">I")
@@ -48,6 +48,19 @@ def take_returned(queue: "NamedQueue", barrier: "Barrier", ref: "Ref") -> None:
     """Forget how often a message was delivered."""
     if queue.returns and queue.returns.pop((ref.queue.id, ref.position), None) is not None:
         barrier.unit.delete(TABLE_RETURNED, _PLACE.pack(ref.queue.id, ref.position))
+
+
+def revoke_returns(queue: "NamedQueue", lane: "Queue", positions: set[int]) -> None:
+    """The store never had the messages at these positions, nor those whose consumers are let end with them."""
+    for lane_id, position in list(queue.returns):
+        if lane_id != lane.id:
+            continue
+        held = queue.holds(lane, position)
+        if position in positions:
+            del queue.returns[(lane_id, position)]
+        elif held is None or not held.revoked:
+            continue
+        queue.engine.barrier.unit.delete(TABLE_RETURNED, _PLACE.pack(lane_id, position))
 
 
 def returned_from(key: bytes, value: bytes) -> tuple[int, int, int]:

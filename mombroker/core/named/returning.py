@@ -50,6 +50,10 @@ def delivered_in_vain(queue: "NamedQueue", ref: Ref) -> int:
 
 def make_ready(queue: "NamedQueue", ref: Ref) -> None:
     """Put a message that is not held any more back to where the next consumer finds it."""
+    if ref.revoked:
+        # As above: not ours to deliver again.
+        queue.settled(queue.engine.barrier, ref)
+        return
     meta = queue.meta(ref)
     lane = ref.queue
     if ref.stored and ref.position >= lane.loaded_to:

@@ -10,7 +10,7 @@ from mypy_extensions import mypyc_attr
 
 from mombroker.core.connection import OPEN
 from mombroker.core.delivery import send_qos0
-from mombroker.core.named.consumers import QueueConsumer
+from mombroker.core.named.consumers import QueueConsumer, has_room_for_qos0
 from mombroker.core.named.meta import Meta
 from mombroker.core.named.queue import NamedQueue
 from mombroker.core.queue import Ref
@@ -118,7 +118,7 @@ class SessionWorker(Worker):
         connection = self.session.connection
         if connection is None or connection.state != OPEN or not connection.takes_deliveries():
             return False
-        return len(self.running) < connection.window
+        return len(self.running) < connection.window and has_room_for_qos0(connection)
 
     def give(self, pending: Pending, ref: Ref) -> None:
         """Send the request. The lease, not an acknowledgement, sees to it that it is not lost."""

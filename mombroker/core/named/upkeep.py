@@ -31,12 +31,14 @@ def gather(queue: "NamedQueue") -> None:
     now = engine.now
     ref = loose.take_due(now)
     while ref is not None:
-        queue.let_go(ref)
+        if queue.let_go(ref):
+            queue.put_off -= 1
         queue.make_ready(ref)
         ref = loose.take_due(now)
     if queue.doomed and not engine.barrier.refusing:
         doomed = queue.doomed
         queue.doomed = []
+        queue.put_off -= len(doomed)
         for ref, reason in doomed:
             deaths.bury(queue, ref, reason)
     if queue.wheel.is_turning(now):
@@ -60,6 +62,9 @@ def _turn(queue: "NamedQueue") -> None:
     if wheel.moving and not barrier.refusing:
         for bucket in list(wheel.moving.values()):
             _empty_into_shorter(queue, bucket)
+    for bucket in [bucket for bucket in wheel.due.values() if bucket.count == 0]:
+        # What was in it has gone before its time, and nobody may be there who would find that out.
+        _end_bucket(queue, bucket)
     if queue.attached:
         hand_out(queue)
 
@@ -159,11 +164,14 @@ def answer_pulls(queue: "NamedQueue") -> None:
 
 def _is_reading(queue: "NamedQueue") -> bool:
     """Whether messages that may be delivered are still on their way from the disk, or to it."""
-    if queue.engine.barrier.refusing or queue.held_count >= queue.policy.max_leased or queue.keys.is_full():
+    if queue.engine.barrier.refusing or queue.leased() >= queue.policy.max_leased or queue.keys.is_full():
         return False
+    committed = queue.engine.barrier.committed
     for lane in queue.lanes:
-        if lane is not None and lane.is_spilled():
-            return True
+        if lane is not None:
+            ref = lane.front()
+            if lane.is_spilled() or ref is not None and ref.after > committed:
+                return True
     bucket = queue.wheel.first_due()
     return bucket is not None and bucket.is_spilled() and queue.loose.has_room()
 
@@ -188,7 +196,7 @@ def _next_moment(queue: "NamedQueue") -> float:
         earliest = _sooner(earliest, pull.deadline if pull.deadline > now else now + AGAIN_SECONDS)
     if queue.seen is not None:
         earliest = _sooner(earliest, queue.seen.next_expiry())
-    if queue.doomed or queue.wheel.moving:
+    if queue.doomed or queue.wheel.moving or queue.wheel.ended:
         earliest = _sooner(earliest, now + AGAIN_SECONDS)
     looking = 0.0 < queue.look_at <= now
     if looking:
@@ -310,11 +318,15 @@ def purge(queue: "NamedQueue") -> int:
     queue.doomed = []
     queue.held = {}
     queue.held_count = 0
+    queue.put_off = 0
     returns = queue.returns
     drop_returns(queue)
     _replace_main(queue)
     for ref in sorted(out, key=_place_of):
-        _hold_again(queue, ref, returns)
+        if ref.revoked:
+            queue.hold(ref)  # its publisher was refused: it is in no lane, and its consumer is let end with it
+        else:
+            _hold_again(queue, ref, returns)
     queue.recount()
     gone = before - queue.count
     queue.numbers.dropped += gone
@@ -341,7 +353,10 @@ def _hold_again(queue: "NamedQueue", ref: Ref, returns: dict[tuple[int, int], in
     deliveries = returns.get((ref.queue.id, ref.position))
     meta = queue.meta(ref).copy()
     meta.id = queue.id_of(ref)
-    meta.deliver_at = 0.0
+    if meta.deliver_at:
+        # It is due, and has waited since then only.
+        meta.since = max(meta.since or ref.message.published_at, meta.deliver_at)
+        meta.deliver_at = 0.0
     if deliveries is not None:
         meta.deliveries = deliveries
     lane = intake.priority_lane(queue, meta.priority)

@@ -110,10 +110,10 @@ class Wheel:
             self.ended.append(bucket)
 
     def put_away(self) -> None:
-        """What has been handed out is to be handed out again."""
-        self.due = {**self.out, **self.due}
-        self.out = {}
-        self.ended = []
+        """What has been handed out is to be handed out again; what is empty still is about to go."""
+        out = self.out
+        self.due = {**{id: bucket for id, bucket in out.items() if bucket.count}, **self.due}
+        self.out = {id: bucket for id, bucket in out.items() if bucket.count == 0}
 
     def waiting(self) -> int:
         """How many messages wait for their time."""

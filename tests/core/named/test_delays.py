@@ -121,3 +121,17 @@ def test_a_delay_longer_than_the_expiry_is_in_vain() -> None:
     assert world.drain() == []
     world.advance(1)
     assert world.drain("dead") == ["x"]
+
+
+def test_a_bucket_that_is_empty_when_its_queue_leaves_memory_goes_as_well() -> None:
+    world = NativeWorld()
+    queue = world.create()
+    world.put("0", delay=2.0)
+    world.advance(3.0)
+    leases = world.pulled()
+    world.hold_commits = True
+    world.ack(*leases)
+    world.advance(IDLE_SECONDS + 5)
+    world.commit_all()
+    world.advance(5)
+    assert queue.wheel.all() == []

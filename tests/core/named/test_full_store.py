@@ -2,6 +2,10 @@
 
 import pytest
 
+from mombroker.api.streams import give_back
+from mombroker.core.named.upkeep import purge
+from mombroker.model.unit import TABLE_RETURNED
+
 from .native import NativeWorld, Told, texts
 
 
@@ -218,3 +222,93 @@ def test_a_queue_made_on_a_full_disk_is_there_when_there_is_room() -> None:
     world.advance(3)
     world.crash()
     assert "q" in world.engine.named.queues
+
+
+def test_a_rejected_message_that_its_publisher_was_refused_is_no_dead_letter() -> None:
+    world = NativeWorld()
+    world.create(dead_letter="dead")
+    stream = world.stream(1)
+    refuse_next(world)
+    told = Told()
+    world.put("refused", told=told)
+    assert texts(stream.leases) == ["refused"]
+    world.commit_one()
+    assert told.fate == "refused"
+    go_on(world)
+    world.reject(stream.leases[0])
+    assert world.queue("dead").count == 0 and world.queue().held_count == 0
+
+
+def test_a_purge_does_not_bring_back_what_a_publisher_was_refused() -> None:
+    world = NativeWorld()
+    queue = world.create()
+    stream = world.stream(1)
+    refuse_next(world)
+    world.put("refused")
+    world.commit_one()
+    go_on(world)
+    world.enter()
+    assert purge(queue) == 0
+    world.leave()
+    assert queue.count == 0
+    world.nack(stream.leases[0])
+    assert (queue.count, queue.held_count) == (0, 0)
+    assert len(stream.leases) == 1
+
+
+def test_what_was_purged_does_not_come_back_when_the_disk_is_full() -> None:
+    world = NativeWorld()
+    queue = world.create()
+    world.put("0")
+    leases = world.pulled()
+    refuse_next(world)
+    world.nack(*leases, delay=5.0)
+    world.enter()
+    assert purge(queue) == 1
+    world.leave()
+    go_on(world)
+    world.advance(10)
+    assert queue.count == 0 and world.drain() == []
+
+
+def test_a_message_that_could_not_be_buried_is_not_delivered_too_often_after_a_crash() -> None:
+    world = NativeWorld()
+    world.create(dead_letter="dead", max_deliveries=2)
+    world.put("0")
+    world.nack(*world.pulled())
+    refuse_next(world)
+    world.nack(*world.pulled())
+    world.commit_one()
+    world.full = False
+    world.advance(1.1)
+    world.commit_one()
+    world.crash()
+    assert [lease.deliveries for lease in world.pulled()] == [2]
+
+
+def test_nothing_is_remembered_of_a_message_that_the_store_has_refused() -> None:
+    world = NativeWorld()
+    queue = world.create()
+    stream = world.stream(1)
+    refuse_next(world)
+    world.put("refused")
+    world.nack(*stream.leases)
+    world.end_stream(stream)
+    world.commit_one()
+    go_on(world)
+    assert queue.count == 0 and queue.returns == {}
+    assert list(world.store.items(TABLE_RETURNED)) == []
+
+
+def test_a_message_that_its_publisher_was_refused_does_not_come_again() -> None:
+    world = NativeWorld()
+    queue = world.create()
+    stream = world.stream(1)
+    refuse_next(world)
+    world.put("refused")
+    world.commit_one()
+    go_on(world)
+    world.enter()
+    give_back(stream.leases)
+    world.leave()
+    assert len(stream.leases) == 1 and (queue.count, queue.held_count) == (0, 0)

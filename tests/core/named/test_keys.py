@@ -164,3 +164,18 @@ def test_a_stream_gets_the_next_of_a_key_when_an_mqtt_client_that_has_unsubscrib
 
     client.send(Ack(PUBACK, client.publishes()[0].packet_id))
     assert texts(stream.leases) == ["1"]
+
+
+def test_a_message_of_a_key_that_waits_for_another_try_is_with_no_consumer() -> None:
+    world = NativeWorld()
+    queue = world.create(max_leased=1)
+    world.put("0", key="k")
+    world.put("1")
+    world.nack(*world.pulled(), delay=100.0)
+    assert queue.leased() == 0
+    (lease,) = world.pulled()
+    assert texts([lease]) == ["1"] and queue.leased() == 1
+    world.ack(lease)
+    world.advance(101)
+    assert world.drain() == ["0"]
+    assert (queue.leased(), queue.put_off) == (0, 0)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mombroker.core import Limits
 from mombroker.mqtt import Ack
 from mombroker.mqtt.packet_types import PUBACK
 
@@ -165,3 +166,44 @@ def test_subscribing_again_changes_the_qos_and_doubles_nothing() -> None:
     assert [got.qos for got in client.got] == [1, 0]
     client.send(Ack(PUBACK, client.got[0].packet_id))
     assert queue.count == 0
+
+
+def test_a_client_that_does_not_read_loses_nothing_of_a_queue_with_qos_0() -> None:
+    world = NativeWorld(Limits(sys_interval=0, max_out_buffer=4096))
+    world.create()
+    client = world.user("c")
+    assert client.subscribe("$queue/q", qos=0) == [0]
+    texts = [f"{number:03}" + "x" * 500 for number in range(40)]
+    world.put_many(texts)
+    assert client.payloads() == texts
+    assert world.engine.statistics.dropped == {}
+
+
+def test_a_single_active_client_that_unsubscribes_stays_active_until_it_has_nothing_any_more() -> None:
+    world = NativeWorld()
+    world.create(single_active=True)
+    first, second = world.user("a", receive_maximum=1), world.user("b", receive_maximum=1)
+    for client in (first, second):
+        client.auto = False
+        client.subscribe("$queue/q", qos=1)
+    world.put_many(["0", "1"])
+    active, standby = (first, second) if first.got else (second, first)
+    assert active.payloads() == ["0"]
+    active.unsubscribe("$queue/q")
+    assert standby.payloads() == []
+    active.send(Ack(PUBACK, active.publishes()[0].packet_id))
+    assert standby.payloads() == ["1"]
+
+
+def test_a_single_active_client_that_unsubscribes_and_goes_lets_another_one_go_on() -> None:
+    world = NativeWorld()
+    world.create(single_active=True)
+    first, second = world.user("a", session_expiry=100), world.user("b", session_expiry=100)
+    for client in (first, second):
+        client.auto = False
+        client.subscribe("$queue/q", qos=1)
+    world.put("0")
+    active, standby = (first, second) if first.got else (second, first)
+    active.unsubscribe("$queue/q")
+    active.cut()
+    assert standby.payloads() == ["0"]

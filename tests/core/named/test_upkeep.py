@@ -283,3 +283,49 @@ def test_ids_are_taken_once_within_the_window_also_across_a_crash() -> None:
     from mombroker.model.unit import TABLE_DEDUP
 
     assert list(world.store.items(TABLE_DEDUP)) == []
+
+
+def test_a_queue_is_in_use_until_its_last_message_is_settled() -> None:
+    world = NativeWorld()
+    world.create(expires=50.0)
+    world.put("0")
+    (lease,) = world.pulled(lease=200.0)
+    world.advance(100)
+    world.ack(lease)
+    world.advance(40)
+    assert "q" in world.engine.named.queues
+    world.advance(11)
+    assert "q" not in world.engine.named.queues
+
+
+def test_a_lower_priority_does_not_overtake_what_has_just_been_redriven() -> None:
+    world = NativeWorld()
+    world.create("q", "ann", max_deliveries=1, dead_letter="dead")
+    world.put("first", priority=9)
+    world.nack(*world.pulled())
+    (lease,) = world.pulled(1, "dead")
+    world.hold_commits = True
+    world.enter()
+    lease.queue.end_lease(lease)
+    assert deaths.redrive(lease.queue, lease.ref)
+    world.leave()
+    world.put("second", priority=9)
+    world.put("third", priority=0)
+    stream = world.stream(1)
+    assert stream.leases == []
+    world.commit_all()
+    assert texts(stream.leases) == ["first"]
+
+
+def test_a_purge_does_not_let_a_delayed_message_expire_before_its_time() -> None:
+    world = NativeWorld()
+    queue = world.create(message_ttl=30.0)
+    world.put("0", delay=100.0)
+    world.advance(101)
+    (lease,) = world.pulled()
+    world.enter()
+    assert upkeep.purge(queue) == 0
+    world.leave()
+    world.nack(lease)
+    world.advance(20)
+    assert world.drain() == ["0"]

@@ -39,7 +39,7 @@ class Config:
 
     def may(self, client_id: str, action: str, resource: str) -> bool:
         """What the simulated hooks say of a right: always the same for the same question."""
-        if not self.authorizes or resource.startswith(("s/", "w/", "$")):
+        if not self.authorizes or resource.startswith(("s/", "w/", "$")) or client_id[0] == "n":
             return True
         return crc32(f"{self.seed} {client_id} {action} {resource}".encode()) % 8 != 0
 
@@ -49,7 +49,7 @@ class Config:
 
     def withheld(self, client_id: str, topic: str) -> bool:
         """Whether the deliver hook withholds a topic from a client."""
-        return self.sees_deliver and crc32(f"{self.seed} {client_id} {topic}".encode()) % 8 == 0
+        return self.sees_deliver and client_id[0] != "n" and crc32(f"{self.seed} {client_id} {topic}".encode()) % 8 == 0
 
     def may_reject(self) -> bool:
         """Whether a full queue may refuse a message to its publisher."""

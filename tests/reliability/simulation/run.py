@@ -12,6 +12,7 @@ from .config import Config, configuration
 from .disk import Disk
 from .found import Found
 from .hooks import SimulatedHooks
+from .named_actors import Queues
 from .oracle import Account, Oracle
 from .weather import Weather
 from .world import World
@@ -19,7 +20,11 @@ from .world import World
 SETTLE_ROUNDS = 4
 STRIDE = 1_000_003
 
-FACTORIES: list[Callable[["Run"], list[Any]]] = [clients, lambda run: [Weather(run)]]
+FACTORIES: list[Callable[["Run"], list[Any]]] = [
+    clients,
+    lambda run: [Weather(run)],
+    lambda run: [Queues(run)],
+]
 """Make the actors of a run, in this order."""
 
 

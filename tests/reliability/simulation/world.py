@@ -136,6 +136,7 @@ class World(Outside):
         self.operations: Callable[[Session, str, Publish], bool] | None = None
         self.when_dead: list[Callable[[], None]] = []
         self.when_up: list[Callable[[], None]] = []
+        self.when_turned: list[Callable[[], None]] = []
         self.hold_commits = False
         self.hold_reads = False
         self.full = False
@@ -362,10 +363,17 @@ class World(Outside):
             return True
         return some
 
+    def end_turn(self) -> None:
+        """End the turn that is under way, if one is."""
+        if self.turn_wanted:
+            self._end_turn()
+
     def _end_turn(self) -> None:
         self.turn_wanted = False
         self._enter()
         self.engine.end_turn()
+        for told in self.when_turned:
+            told()
 
     def _tick(self) -> None:
         self.tick_at = 0.0
