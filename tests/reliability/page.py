@@ -55,10 +55,12 @@ def main(argv: Sequence[str]) -> int:
 
 def page() -> str:
     """The whole page."""
-    parts = [_about(HERE).rstrip(), _summary()]
+    introduction, heading, limits = _about(HERE).partition("\n## ")
+    parts = [introduction, _summary()]
     for checker in GOALS:
         if (HERE / checker / "about.md").exists():
             parts += [_shifted(_about(HERE / checker)), _runs(checker)]
+    parts.append(heading + limits)
     return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
 
 
@@ -67,12 +69,19 @@ def _about(folder: Path) -> str:
 
 
 def _shifted(text: str) -> str:
-    """A page of its own becomes a section: every heading one level down, except in blocks of code."""
+    """A page of its own becomes a section, its title a heading of the second level, except in blocks of code."""
     lines, in_code = [], False
+    deeper = 2 - _level(text)
     for line in text.splitlines():
         in_code ^= line.startswith("```")
-        lines.append("#" + line if line.startswith("#") and not in_code else line)
+        heading = line.startswith("#") and not in_code
+        lines.append("#" * (_level(line) + deeper) + line.lstrip("#") if heading else line)
     return "\n".join(lines)
+
+
+def _level(line: str) -> int:
+    """How many marks it begins with."""
+    return len(line) - len(line.lstrip("#"))
 
 
 def _title(checker: str) -> str:
