@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 QUESTION = bytes(64)
+PATIENCE = 120.0
 _MOST = 1 << 20
 
 
@@ -17,7 +18,10 @@ def serve(directory: Path) -> int:
     """Print the port, serve the one client that comes, and end when it leaves."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         print(server.getsockname()[1], flush=True)
+        # Whoever has started us may have died since.
+        server.settimeout(PATIENCE)
         sock, _ = server.accept()
+    sock.settimeout(None)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with sock, tempfile.TemporaryFile(dir=directory) as file:
         # Room that is there already: like a store's file, it seldom grows.

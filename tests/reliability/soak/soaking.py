@@ -129,6 +129,8 @@ class Soak:
 
     def run_beside(self, pair: Pair) -> None:
         """The load, beside a pair that is there already; everything is given back when it returns."""
+        # It is connected when its first message is through.
+        pair.take(1)
         start, server = self._subject.settled(), self._subject.server
         with Watch(server.pid, server.data) as watch:
             asyncio.run(self._run(pair, watch))
