@@ -135,7 +135,7 @@ class Copy:
     droppable: bool = False
     excused: bool = False
     begun: int = 0
-    unseen: int = 0
+    unseen: dict[str, int] = field(default_factory=dict)
     holds: list[Hold] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
 
@@ -148,6 +148,14 @@ class Copy:
         """Something was done to it."""
         self.begun += 1
         self.lives.append(replace(self.life, serial=serial, durable=durable, **changes))
+
+    def note_unseen(self, place: Place) -> None:
+        """What nobody has seen in a place so far is of no interest any more."""
+        self.unseen[place.name] = place.unseen
+
+    def unseen_in(self, place: Place) -> int:
+        """How many connections have broken since then that may have had it."""
+        return place.unseen - self.unseen.get(place.name, 0)
 
     def learn(self, **changes: Any) -> None:
         """More is known of how it is."""
@@ -193,4 +201,4 @@ class Copy:
     def note(self, what: str) -> None:
         """Remember the last things that happened to it, for a report."""
         self.told.append(what)
-        del self.told[:-12]
+        del self.told[:-40]
