@@ -33,8 +33,9 @@ class Place:
     """A queue from its creation to its deletion; a queue made again under the same name is another place.
 
     ``existed`` are (serial, whether it was there then), the first one on disk. ``unseen`` counts connections that broke
-    with deliveries nobody has seen. ``hasty``: it has a consumer of QoS 0, whose messages are gone before they are seen.
-    ``trims``: it may have to make room, now or as soon as it can. ``dropped`` is what the broker says it has dropped, over all its lives.
+    with deliveries nobody has seen. ``hasty``: it has a consumer of QoS 0, whose messages are gone before they are
+    seen. ``trims``: it may have to make room, now or as soon as it can. ``dropped`` is what the broker says it has
+    dropped, over all its lives.
     """
 
     def __init__(self, name: str, rules: Rules, created_at: float, serial: int) -> None:
@@ -97,8 +98,8 @@ class Hold:
 @dataclass(frozen=True)
 class Life:
     """What is true of a message from ``serial`` on. ``durable``: once the broker has told that this is on disk, it is.
-    ``low`` and ``high`` bound how often the message has come back. It is not to be delivered before ``ready_at``, and may
-    be from ``ready_by`` on; expiry is bounded too. Times are Unix seconds."""
+    ``low`` and ``high`` bound how often the message has come back. It is not to be delivered before ``ready_at``, and
+    may be from ``ready_by`` on; expiry is bounded too. Times are Unix seconds."""
 
     serial: int
     durable: bool

@@ -485,6 +485,7 @@ class NamedOracle:
         place.last_use = self.now
         self.counts["messages handled"] += 1
         copy.note(f"acked {serial}")
+        copy.excused = True
         if not hold.ghost:
             copy.begin(serial, places=frozenset((GONE,)))
         return serial

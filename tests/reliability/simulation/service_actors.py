@@ -213,7 +213,7 @@ class Services:
         question = self.oracle.questions.get(number)
         if question is not None and not question.id:
             question.id = request_id
-        self.oracle.given(number, worker)
+        self.oracle.given(number, worker, worker.startswith("client:"))
 
     def question_of(self, request_id: str) -> Question | None:
         """The request with this id."""
@@ -483,8 +483,9 @@ class Services:
         """Every request has an end, and what is kept of it is what was told."""
         if not self.names:
             return
-        self.world.advance(400.0)
-        self.world.rest()
+        for seconds in (400.0, 3.0, 3.0):
+            self.world.advance(seconds)
+            self.world.rest()
         self.enter()
         for question in list(self.oracle.questions.values()):
             if question.later:

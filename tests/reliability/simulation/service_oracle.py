@@ -33,6 +33,7 @@ class Question:
     told: list[bytes] = field(default_factory=list)
     void_at: float = 0.0
     asked: int = 0
+    asked_at: float = 0.0
     fate: str = "open"
     orphaned: bool = False
 
@@ -68,6 +69,7 @@ class ServiceOracle:
         """A request is being made."""
         question = self.questions[number] = Question(number, service, self.now + seconds, later, keep)
         question.asked = self.next()
+        question.asked_at = self.now
         if later:
             question.past = [(0, THROWN), (question.asked, OPEN)]
         self.counts["requests for later" if later else "requests"] += 1
@@ -97,9 +99,11 @@ class ServiceOracle:
 
     # -- working
 
-    def given(self, number: int, worker: str) -> None:
-        """A worker has been given a request."""
+    def given(self, number: int, worker: str, late: bool) -> None:
+        """A worker has been given a request; ``late``: at some moment of the turn that ends now."""
         question = self._known(number)
+        if late and question.state != OPEN and question.state[0] == "failed":
+            return
         if OPEN not in [version for _, version in question.past[-1:]] or question.fate == "refused":
             raise Found(f"{worker} is given request {number}, which is {question.state}, {question.fate}")
         if question.deadline <= self.now:
@@ -213,10 +217,11 @@ class ServiceOracle:
         number = question.number
         possible = [version for _, version in question.past[-1:]]
         if not state:
-            void = question.void_at and question.void_at <= self.latest
-            if THROWN not in possible and question.fate == "kept" and not void and question.state != THROWN:
-                raise Found(f"request {number}, asked for later, is lost; it was {question.state}")
-            question.past = [(0, THROWN)]
+            if question.state != THROWN:
+                if question.fate == "kept" and not self._may_be_void(question):
+                    raise Found(f"request {number}, asked for later, is lost; it was {question.state}")
+                # That it was thrown away may not be on disk yet.
+                question.past.append((self.next(), THROWN))
             return
         if question.fate == "refused" and state not in ("failed", "cancelled"):
             raise Found(f"request {number} was refused, and is {state}")
@@ -235,6 +240,11 @@ class ServiceOracle:
         if told not in possible:
             raise Found(f"request {number} is {told}, and was {question.state}")
         self.counts["kept replies checked"] += 1
+
+    def _may_be_void(self, question: Question) -> bool:
+        """Whether its time may be over. When it ended is known only if a worker has answered."""
+        ended = question.state[0] in ("done", "cancelled")
+        return (question.void_at if ended else question.asked_at + question.keep) <= self.latest
 
     def crashed(self) -> None:
         """The broker has died: whoever waits knows, and what was asked for later is one of several things."""
@@ -259,7 +269,7 @@ class ServiceOracle:
             elif state and version[0] == state and (state != "failed" or version == ("failed", code, worker_code)):
                 told = version
         if told is None:
-            if not state and question.void_at and question.void_at <= self.latest:
+            if not state and self._may_be_void(question):
                 told = THROWN
             elif state == "failed" and OPEN in versions:
                 self._check_failure(question, code)
