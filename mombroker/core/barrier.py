@@ -89,6 +89,7 @@ class Barrier:
         self.full: bool = False
         self.due: bool = False
         self.retry: bool = False
+        self.ending: dict[str, int] = {}
         self.handed: Unit | None = None
         self.handed_waiting: Waiting = Waiting()
         self._connections: list[Connection] = []
@@ -114,6 +115,14 @@ class Barrier:
         if session.touched != self.number:
             session.touched = self.number
             self._sessions.append(session)
+
+    def session_ended(self, client_id: str) -> None:
+        """The open unit forgets a durable session."""
+        self.ending[client_id] = self.number
+
+    def is_ending(self, client_id: str) -> bool:
+        """Whether the end of a client's session is not on disk yet: a crash would bring it back."""
+        return client_id in self.ending
 
     def is_idle(self) -> bool:
         """Whether nothing is waiting to be written, or for what is being written."""
@@ -221,6 +230,8 @@ class Barrier:
         self.handed = None
         self.handed_waiting = Waiting()
         self.refusing = False
+        if self.ending:
+            self.ending = {client_id: number for client_id, number in self.ending.items() if number > self.committed}
         if handed is not None and (handed.segments or waiting.retained):
             self.full = False
         for queue, position in waiting.queues:
@@ -247,6 +258,8 @@ class Barrier:
         self.refusing = True
         self.full = True
         self.committed = self.number - 1
+        for client_id in self.ending:
+            self.ending[client_id] = self.number
         self._carry_over(unit)
         self._promises = waiting.promises + self._promises
         self._outcomes = [outcome for outcome in waiting.outcomes if outcome.carried] + self._outcomes

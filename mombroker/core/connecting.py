@@ -277,7 +277,9 @@ def establish(engine: "Engine", connection: Connection, identity: Identity) -> N
         connection.will_fires = False
         end(engine, connection, PACKET_TOO_LARGE)
         return
-    engine.send_promised(Promise(connection, answer, True, None), engine.barrier.unit.ops != ops)
+    # A session that the client has just discarded must not be there again after a crash (MQTT-3.1.2-4).
+    durable = engine.barrier.unit.ops != ops or packet.clean_start and engine.barrier.is_ending(packet.client_id)
+    engine.send_promised(Promise(connection, answer, True, None), durable)
 
 
 def granted_expiry(engine: "Engine", packet: Connect) -> int:

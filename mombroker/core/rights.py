@@ -90,28 +90,32 @@ def may_publish(connection: Connection, route: Route) -> int:
 class AskedReceive:
     """A question whether a session may receive a topic."""
 
-    def __init__(self, engine: "Engine", session: Session, topic: str) -> None:
+    def __init__(self, engine: "Engine", session: Session, topic: str, more: int) -> None:
         self.engine: Engine = engine
         self.session: Session = session
         self.topic: str = topic
+        self.more: int = more
 
     def answer(self, allowed: bool) -> None:
         """Take the decision and let those who waited for it go on."""
-        _remember_receive(self.engine, self.session, self.topic, allowed)
+        _remember_receive(self.engine, self.session, self.topic, allowed, self.more)
         self.engine.receive_answered((self.session.client_id, self.topic))
         if not self.session.ended:
             self.session.pump_groups()
 
 
-def _remember_receive(engine: "Engine", session: Session, topic: str, allowed: bool) -> None:
+def _remember_receive(engine: "Engine", session: Session, topic: str, allowed: bool, more: int) -> None:
     known = session.receive_rights
-    if known is None or len(known) >= engine.limits.auth_cache_size:
+    if known is None or len(known) >= engine.limits.auth_cache_size + more:
         known = session.receive_rights = {}
     known[topic] = (allowed, engine.now + engine.limits.auth_cache_seconds)
 
 
-def receive_right(engine: "Engine", session: Session, topic: str) -> int:
-    """Whether a session may be sent messages of a topic: ALLOWED, DENIED, or UNKNOWN until the hook has answered."""
+def receive_right(engine: "Engine", session: Session, topic: str, more: int = 0) -> int:
+    """Whether a session may be sent messages of a topic: ALLOWED, DENIED, or UNKNOWN until the hook has answered.
+
+    ``more``: so many answers are remembered beyond the bound, since all of them are needed at once.
+    """
     if not engine.hooks.authorizes:
         return ALLOWED
     known = session.receive_rights
@@ -122,12 +126,12 @@ def receive_right(engine: "Engine", session: Session, topic: str) -> int:
     key = (session.client_id, topic)
     if key in engine.receive_waiting:
         return UNKNOWN
-    asked = AskedReceive(engine, session, topic)
+    asked = AskedReceive(engine, session, topic, more)
     decision = engine.hooks.authorize(session.identity, RECEIVE, topic, asked.answer)
     if decision is None:
         engine.receive_waiting[key] = []
         return UNKNOWN
-    _remember_receive(engine, session, topic, decision)
+    _remember_receive(engine, session, topic, decision, more)
     return ALLOWED if decision else DENIED
 
 

@@ -106,7 +106,7 @@ class Session(Consumer):
         while True:
             ref = queue.front()
             if ref is None:
-                if queue.may_load(barrier.committed):
+                if queue.may_load(barrier.committed) and (queue.attached or queue.wants_oldest()):
                     self.engine.load(queue)
                 return
             if queue.over_limit() and queue.policy.overflow is Overflow.DROP_OLDEST:
@@ -158,7 +158,10 @@ class Session(Consumer):
         message = ref.message
         now = engine.now
         queue = ref.queue
-        if is_expired(message, queue.policy.message_ttl, now):
+        # Once it may have been sent at QoS 2 its delivery must be completed (MQTT-4.3.3-7): the client keeps the
+        # identifier, and would take another message under it for this one.
+        begun = ref.qos == 2 and ref.dup
+        if not begun and is_expired(message, queue.policy.message_ttl, now):
             engine.drop_ref(ref, "expired")
             return
         if engine.hooks.sees_deliver:

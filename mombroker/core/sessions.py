@@ -57,7 +57,11 @@ def persist(engine: "Engine", session: Session) -> None:
         "disconnected_at": session.disconnected_at,
         "will": will.fields() if will is not None else None,
     }
-    engine.barrier.unit.put(TABLE_SESSION, engine.key_of(session), dump(record))
+    barrier = engine.barrier
+    barrier.unit.put(TABLE_SESSION, engine.key_of(session), dump(record))
+    queue = session.queue
+    if session.connection is None and queue.count and queue.touched != barrier.number:
+        barrier.touch(queue)  # from now on the record does not say any more that all may have been sent
 
 
 def end(engine: "Engine", session: Session) -> None:
@@ -76,6 +80,7 @@ def end(engine: "Engine", session: Session) -> None:
     if session.durable:
         unit.delete(TABLE_SESSION, key)
         unit.delete(TABLE_INFLIGHT, key)
+        engine.barrier.session_ended(session.client_id)
     engine.delete_queue(session.queue)
     engine.event(SessionEnded(engine.now, session.client_id))
 
@@ -125,7 +130,9 @@ def _restore_session(engine: "Engine", key: bytes, record: dict[str, Any], tally
     if tally is not None:
         engine.restore_tally(session.queue, tally)
     if was_connected:
-        session.queue.sent_to = max(session.queue.sent_to, _possibly_sent(engine, session))
+        # While the last units were being written, the client may have acknowledged any number of messages and got the
+        # next ones. DUP says that a message *might* be sent again (MQTT-3.3.1-1).
+        session.queue.sent_to = session.queue.next_position
     engine.sessions[session.client_id] = session
     if record["will"] is not None:
         session.will = will_from_fields(record["will"])
@@ -135,13 +142,6 @@ def _restore_session(engine: "Engine", key: bytes, record: dict[str, Any], tally
     if session.expiry != NEVER:
         engine.timers.add(session.disconnected_at + session.expiry, SESSION_EXPIRY, session.client_id)
     return session
-
-
-def _possibly_sent(engine: "Engine", session: Session) -> int:
-    """How far a connected client may have been sent messages before the broker stopped: a window beyond what is
-    known. Their DUP flag is set, since they *might* be sent again (MQTT-3.3.1-1)."""
-    queue = session.queue
-    return min(queue.next_position, max(queue.sent_to, queue.next_position - queue.count) + engine.limits.max_inflight)
 
 
 def _restore_subscription(
@@ -183,8 +183,8 @@ def _restore_inflight(engine: "Engine", session: Session, value: bytes) -> None:
     for packet_id, released, queue_id, position in record.leases:
         queue = engine.queues_by_id.get(queue_id)
         if queue is None:
-            if released:
-                session.inflight[packet_id] = released_ref(session.queue, position, packet_id)
+            # Its group has gone, with the message. The client may have that and keep its identifier: release it.
+            session.inflight[packet_id] = released_ref(session.queue, position, packet_id)
             continue
         ref = leased_ref(queue, position, packet_id)
         if released:

@@ -45,7 +45,8 @@ def handle_subscribe(engine: "Engine", connection: Connection, session: Session,
     if connection.version == V5:
         _check_availability(engine, filters)
         _check_answer(connection, SubAck(packet.packet_id, [SUCCESS] * len(filters), None))
-    if engine.hooks.authorizes and not _rights_are_known(engine, connection, packet):
+    denied: set[str] = set()
+    if engine.hooks.authorizes and not _rights_are_known(engine, connection, packet, denied):
         connection.held = packet
         return
     reasons: list[int] = []
@@ -53,7 +54,7 @@ def handle_subscribe(engine: "Engine", connection: Connection, session: Session,
     connection.holding_back += 1
     ops = engine.barrier.unit.ops
     for wanted in packet.filters:
-        reasons.append(_subscribe_one(engine, connection, session, wanted, subscription_id, late))
+        reasons.append(_subscribe_one(engine, connection, session, wanted, subscription_id, denied, late))
     if connection.version != V5:
         reasons = [UNSPECIFIED_ERROR if reason >= 0x80 else reason for reason in reasons]
     answer = encode(SubAck(packet.packet_id, reasons, None), connection.version)
@@ -69,7 +70,9 @@ def _subscription_id(engine: "Engine", packet: Subscribe) -> int:
     return properties.subscription_ids[0]
 
 
-def _rights_are_known(engine: "Engine", connection: Connection, packet: Subscribe) -> bool:
+def _rights_are_known(engine: "Engine", connection: Connection, packet: Subscribe, denied: set[str]) -> bool:
+    """Whether all is known that decides about a SUBSCRIBE; ``denied`` gets the topics of retained messages that the
+    client may not receive. They are not asked for again: by then their answers may have been forgotten."""
     session = connection.session
     for wanted in packet.filters:
         right = _right(connection, wanted.filter)
@@ -77,10 +80,14 @@ def _rights_are_known(engine: "Engine", connection: Connection, packet: Subscrib
             return False
         if right == DENIED or session is None or is_own(wanted.filter):
             continue
-        for message in engine.retained.matching(wanted.filter):
-            if receive_right(engine, session, message.topic) == UNKNOWN:
+        retained = engine.retained.matching(wanted.filter)
+        for message in retained:
+            right = receive_right(engine, session, message.topic, len(retained))
+            if right == UNKNOWN:
                 wait_for_receive_right(connection, session, message.topic)
                 return False
+            if right == DENIED:
+                denied.add(message.topic)
     return True
 
 
@@ -97,6 +104,7 @@ def _subscribe_one(
     session: Session,
     wanted: SubscribeFilter,
     subscription_id: int,
+    denied: set[str],
     late: list[tuple[Message, Binding]],
 ) -> int:
     reason, topic_filter, shared = _check_filter(engine, session, wanted.filter)
@@ -125,7 +133,7 @@ def _subscribe_one(
     engine.event(Subscribed(engine.now, session.identity, wanted.filter, qos))
     qos = binding.qos
     if not shared and (wanted.retain_handling == 0 or wanted.retain_handling == 1 and is_new):
-        _offer_retained(engine, session, binding, late)
+        _offer_retained(engine, session, binding, denied, late)
     return qos
 
 
@@ -229,12 +237,17 @@ def subscription_record(full_filter: str, binding: Binding) -> bytes:
     )
 
 
-def _offer_retained(engine: "Engine", session: Session, binding: Binding, late: list[tuple[Message, Binding]]) -> None:
-    """Queue the retained messages that match; those of QoS 0 follow the SUBACK (MQTT-3.3.1-9 to -11)."""
+def _offer_retained(
+    engine: "Engine", session: Session, binding: Binding, denied: set[str], late: list[tuple[Message, Binding]]
+) -> None:
+    """Queue the retained messages that match; those of QoS 0 follow the SUBACK (MQTT-3.3.1-9 to -11). With no local,
+    a client's own are not for it (MQTT-3.8.3-3)."""
     for message in engine.retained.matching(binding.filter):
         if is_expired(message, 0.0, engine.now):
             continue
-        if receive_right(engine, session, message.topic) == DENIED:
+        if binding.no_local and message.publisher == session.client_id:
+            continue
+        if message.topic in denied:
             continue
         qos = min(message.qos, binding.qos)
         if qos == 0:

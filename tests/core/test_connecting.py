@@ -1,5 +1,7 @@
 """CONNECT: which session a client gets, what the CONNACK says, who is turned away, who is closed for silence."""
 
+from typing import Any
+
 import pytest
 
 from mombroker.core import Limits
@@ -520,3 +522,31 @@ def test_a_client_with_properties_of_its_own_is_seen_by_the_hooks() -> None:
     hooks.verdict = note
     World(hooks=hooks).client("a").connect(user=[("k", "1"), ("k", "2")])
     assert seen == [(("k", "1"), ("k", "2"))]
+
+
+@pytest.mark.conforms("MQTT-3.1.2-4")
+@pytest.mark.parametrize("version", [4, 5])
+@pytest.mark.parametrize("full", [False, True])
+def test_a_session_that_was_discarded_by_an_earlier_connect_does_not_come_back(version: int, full: bool) -> None:
+    world = World()
+    client = world.client("a", version)
+    lasting: dict[str, Any] = {"session_expiry": FOREVER} if version == 5 else {}
+    client.connect(clean=False, **lasting)
+    client.subscribe("t", qos=1)
+    client.cut()
+    world.hold_commits = True
+    assert client.connect(clean=True) is None
+    client.cut()
+    assert client.connect(clean=True) is None
+    if full:
+        world.full = True
+        world.commit_one()
+        assert client.connack is None
+        world.full = False
+        world.advance(2)
+    world.commit_one()
+    assert client.connack is not None
+    world.crash()
+    world.commit_all()
+    connack = client.connect(clean=False, **lasting)
+    assert connack is not None and not connack.session_present

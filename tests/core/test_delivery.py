@@ -331,3 +331,18 @@ def test_a_page_read_for_one_connection_is_not_taken_for_the_next() -> None:
     again(subscriber)
     world.read_all()
     assert subscriber.payloads() == [str(number) for number in range(3000)]
+
+
+def test_a_read_that_ends_after_its_client_has_gone_leaves_nothing_in_memory() -> None:
+    world = World()
+    publisher, subscriber = pair(world)
+    subscriber.cut()
+    for number in range(3):
+        publisher.publish("t/x", str(number), 1)
+    world.hold_reads = True
+    again(subscriber)
+    subscriber.cut()
+    world.read_all()
+    assert world.refs_in_memory() == 0
+    again(subscriber)
+    assert subscriber.payloads() == ["0", "1", "2"]

@@ -219,6 +219,31 @@ def test_a_delivery_hook_may_change_or_withhold_a_message_for_one_client(qos: in
     assert all(queue.count == 0 for queue in world.engine.queues_by_id.values())
 
 
+@pytest.mark.parametrize("at_once", [set(), {"r/1", "r/2", "r/3"}])
+def test_more_answers_than_are_remembered_keep_a_retained_message_from_nobody_but_who_may_not_receive_it(
+    at_once: set[str],
+) -> None:
+    world, hooks = guarded(auth_cache_size=2)
+    publisher, reader = connected(world, "pub"), connected(world, "sub")
+    for number in range(1, 6):
+        publisher.publish(f"r/{number}", str(number), 1, retain=True)
+    hooks.denied = {("sub", "receive", "r/1"), ("sub", "receive", "r/5")}
+    asked: list[str] = []
+
+    def waits(client_id: str, action: str, topic: str) -> bool:
+        if action == "receive":
+            asked.append(topic)
+        return action == "receive" and (topic not in at_once or asked.count(topic) > 1)
+
+    hooks.ask_later = waits
+    reader.subscribe("r/+", qos=1)
+    while hooks.later and len(asked) < 100:
+        (_, _, topic), _ = hooks.later[0]
+        hooks.answer_next(("sub", "receive", topic) not in hooks.denied)
+        world.run()
+    assert reader.payloads() == ["2", "3", "4"]
+
+
 def test_a_delivery_hook_sees_retained_messages_too() -> None:
     hooks = Policies()
     hooks.sees_deliver = True

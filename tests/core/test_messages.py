@@ -37,6 +37,24 @@ def test_a_message_that_waits_counts_down_and_expires(crash: bool) -> None:
     assert world.queue_of("a").count == 0
 
 
+@pytest.mark.conforms("MQTT-4.3.3-7")
+@pytest.mark.parametrize("crash", [False, True])
+@pytest.mark.parametrize("topic_filter", ["t", "$share/g/t"])
+def test_a_qos_2_message_that_was_sent_before_it_expired_is_sent_again(topic_filter: str, crash: bool) -> None:
+    world = World()
+    client = connected(world, "a", session_expiry=FOREVER)
+    client.subscribe(topic_filter, qos=2)
+    client.auto = False
+    connected(world, "pub").publish("t", "begun", 2, message_expiry=5)
+    client.cut()
+    connected(world, "pub").publish("t", "not begun", 2, message_expiry=5)
+    world.advance(6)
+    if crash:
+        world.crash()
+    client.connect(clean=False, session_expiry=FOREVER)
+    assert [(packet.payload(), packet.dup) for packet in client.publishes()] == [(b"begun", True)]
+
+
 def test_an_expired_message_is_not_sent_to_old_clients_either() -> None:
     world = World()
     client = connected(world, "a", 4)

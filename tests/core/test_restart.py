@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mombroker.mqtt import Ack
+from mombroker.core import Limits
+from mombroker.mqtt import Ack, Will
 from mombroker.mqtt.packet_types import PUBREC
 from mombroker_storage.lmdb_store.store import LmdbStore
 
@@ -68,6 +69,64 @@ def test_sessions_messages_and_what_is_in_flight_come_back_from_disk(tmp_path: P
         assert late.payloads() == ["retained"]
     finally:
         world.disk.close()
+
+
+@pytest.mark.conforms("MQTT-3.3.1-1")
+@pytest.mark.parametrize("orderly", [False, True])
+def test_what_a_client_was_sent_before_it_left_is_marked_as_sent_again_after_a_restart(orderly: bool) -> None:
+    world = World()
+    subscriber, publisher = world.client("sub"), world.client("pub")
+    back(subscriber)
+    subscriber.subscribe("t", qos=1)
+    subscriber.cut()
+    publisher.connect()
+    publisher.publish("t", "sent", 1)
+    subscriber.auto = False
+    back(subscriber)
+    if orderly:
+        world.restart()
+    else:
+        subscriber.cut()
+        world.crash()
+    back(subscriber)
+    assert [(packet.payload(), packet.dup) for packet in subscriber.publishes()] == [(b"sent", True)]
+
+
+@pytest.mark.conforms("MQTT-3.3.1-1")
+def test_what_a_client_was_sent_while_a_commit_took_its_time_is_marked_after_a_crash() -> None:
+    world = World(Limits(sys_interval=0, max_inflight=1))
+    subscriber, publisher = world.client("sub"), world.client("pub")
+    back(subscriber)
+    subscriber.subscribe("t", qos=1)
+    publisher.connect()
+    world.hold_commits = True
+    for text in "abc":
+        publisher.publish("t", text, 1, run=False)
+    world.run()
+    assert subscriber.payloads() == ["a", "b", "c"]
+    world.commit_one()
+    world.crash()
+    world.commit_all()
+    back(subscriber)
+    assert [(got.payload, got.dup) for got in subscriber.got] == [(b"a", True), (b"b", True), (b"c", True)]
+
+
+@pytest.mark.conforms("MQTT-3.3.1-1")
+def test_what_a_client_was_sent_before_a_crash_is_marked_even_after_its_will_and_another_restart() -> None:
+    world = World()
+    subscriber, publisher = world.client("sub"), world.client("pub")
+    back(subscriber)
+    subscriber.subscribe("t", qos=1)
+    subscriber.cut()
+    publisher.connect()
+    publisher.publish("t", "sent", 1)
+    subscriber.auto = False
+    subscriber.connect(clean=False, session_expiry=FOREVER, will=Will("w", b"gone"))
+    world.crash()
+    world.advance(1)
+    world.restart()
+    back(subscriber)
+    assert [(packet.payload(), packet.dup) for packet in subscriber.publishes()] == [(b"sent", True)]
 
 
 def test_a_large_backlog_with_shared_bodies_comes_back_from_disk_in_order(tmp_path: Path) -> None:

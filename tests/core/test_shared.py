@@ -283,6 +283,23 @@ def test_what_a_member_had_when_it_unsubscribed_is_given_to_nobody_else_while_it
     assert not any(queue.stretches for queue in world.store._queues.values())
 
 
+def test_the_identifier_of_what_the_last_member_had_is_released_after_a_crash() -> None:
+    world = World()
+    client = member(world, "a")
+    client.auto = False
+    publisher_of(world).publish("t/x", "had", 2)
+    (had,) = client.publishes()
+    client.unsubscribe(FILTER)
+    world.crash()
+    client.auto = True
+    back(client)
+    assert client.acks(PUBREL) == [had.packet_id]
+    client.subscribe("$share/h/t/#", qos=2)
+    publisher_of(world).publish("t/x", "next", 2)
+    assert client.payloads() == ["had", "next"]
+    assert not world.engine.sessions["a"].inflight
+
+
 def test_what_a_former_member_has_is_not_taken_back_when_the_disk_is_full() -> None:
     world = World()
     leaving = member(world, "a", qos=1)

@@ -108,6 +108,17 @@ def test_no_local_keeps_the_own_messages_away_and_nobody_elses(qos: int) -> None
     assert client.payloads() == ["yours"]
 
 
+@pytest.mark.conforms("MQTT-3.8.3-3")
+@pytest.mark.parametrize("qos", [0, 1, 2])
+def test_no_local_keeps_the_own_retained_messages_away(qos: int) -> None:
+    world = World()
+    client, other = connected(world), connected(world, "other")
+    client.publish("t/1", "mine", qos, retain=True)
+    other.publish("t/2", "yours", qos, retain=True)
+    client.subscribe("t/+", qos=2, no_local=True)
+    assert client.payloads() == ["yours"]
+
+
 @pytest.mark.parametrize("qos", [0, 1])
 @pytest.mark.parametrize("first_is_local", [False, True])
 def test_no_local_on_one_of_two_overlapping_filters_does_not_count_for_the_other(

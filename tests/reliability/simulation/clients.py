@@ -58,7 +58,12 @@ class Gone:
 
 
 class Goodbye:
-    """A mark: the broker has read a DISCONNECT."""
+    """A mark: the broker has read a DISCONNECT that asks for no will."""
+
+    __slots__ = ("will",)
+
+    def __init__(self, will: Sent | None) -> None:
+        self.will = will
 
 
 class Client:
@@ -76,7 +81,11 @@ class Client:
         self.old_links: list[Link] = []
         self.connected = False
         self.accepted = False
+        self.leaving = False
         self.must_clean = True
+        self.may_be_gone = False
+        self.has_state = False
+        self.ended = False
         self.wants: dict[str, Any] = {}
         self.expiry = 0
         self.left_at = 0.0
@@ -123,10 +132,16 @@ class Client:
         if self.link is not None:
             if self.connected and not takeover:
                 return
-            if not takeover:
+            if takeover and self.accepted:
+                # One whose CONNECT may still be on its way would come after the new one, and take the session over.
+                self.old_links.append(self.link)
+                self._leave(told=False)
+            else:
                 self.run.world.cut(self.link)
-        if self.version == 3 and self.expiry != FOREVER and self._may_have_expired():
-            self.must_clean = True
+        if self._may_have_expired() and not self.must_clean:
+            # Its own state has expired, too.
+            self._begin_anew()
+            self.must_clean = self.version == 3 or rng.random() < 0.5
         clean = self.must_clean or (rng.random() < 0.15 and not settling)
         lasting = rng.random() < 0.75 or settling and self.account.lasting
         if self.version != V5:
@@ -134,28 +149,24 @@ class Client:
         if self.version != V5 and clean and lasting:
             # A clean session of MQTT 3 ends with its connection; the next one can be a lasting one.
             lasting = False
-        self._open(takeover)
+        self._open()
         if clean:
             self._begin_anew()
             self.must_clean = True
-        elif not lasting:
-            pass
         self.wants = {"clean": clean, "lasting": lasting}
+        if not lasting:
+            self.may_be_gone = True
         self._send_connect(rng, clean, lasting, settling)
 
     def _may_have_expired(self) -> bool:
-        return self.world.latest >= self.left_at + self.expiry
+        return self.expiry != FOREVER and self.world.latest >= self.left_at + self.expiry
 
-    def _open(self, takeover: bool) -> None:
-        old = self.link
-        if old is not None and takeover:
-            self._leave()
-            self.old_links.append(old)
+    def _open(self) -> None:
         self.link = self.world.connect(self)
         self.decoder = Decoder(False, self.version)
         self.aliases_in = {}
         self.aliases_out = {}
-        self.accepted = False
+        self.accepted = self.leaving = False
         self.connected = True
         self.acks.clear()
         self.pending.clear()
@@ -164,8 +175,11 @@ class Client:
 
     def _begin_anew(self) -> None:
         """The client starts a session of its own: what it knew of the old one is forgotten."""
+        for will in self.wills:
+            will.due = 0.0
         for sent, _ in self.unacked.values():
             self.oracle.forgotten(sent)
+        self.has_state = False
         self.unacked.clear()
         self.released.clear()
         self.received.clear()
@@ -188,6 +202,7 @@ class Client:
             if rng.random() < 0.3:
                 self.alias_room = given.topic_alias_maximum = rng.choice((1, 5))
         self.wants["expiry"] = expiry
+        self.expiry = min(self.expiry, expiry)
         will = None if settling else self._new_will(rng, clean)
         self._send(Connect(self.client_id, self.version, clean, 0, None, None, will, given))
 
@@ -205,7 +220,7 @@ class Client:
         given = Properties()
         if self.version == V5 and rng.random() < 0.5:
             given.will_delay = rng.choice((1, 10, 40))
-            sent.due = float(given.will_delay)
+            sent.life = float(given.will_delay)
         return Will(topic, payload, sent.qos, False, given if self.version == V5 else None)
 
     def _payload(self, sent: Sent, padding: int) -> bytes:
@@ -235,9 +250,8 @@ class Client:
         if link is None or not self.accepted:
             return
         reason = 4 if self.version == V5 and rng.random() < 0.3 else 0
-        self._send(Disconnect(reason), Goodbye() if reason == 0 else None)
-        if self.will is not None and reason == 0:
-            self.will.banned = ""
+        self._send(Disconnect(reason), Goodbye(self.will) if reason == 0 else None)
+        self.leaving = True
         if rng.random() < 0.3:
             self.world.cut(link)
 
@@ -355,6 +369,9 @@ class Client:
             self._acknowledge_one()
 
     def _acknowledge_one(self) -> None:
+        if self.leaving:
+            self.acks.clear()
+            return
         kind, packet_id, number = self.acks.popleft()
         if kind == PUBACK:
             self.pending.pop(packet_id, None)
@@ -375,7 +392,7 @@ class Client:
             self._send(PingReq())
 
     def _send(self, packet: Packet, mark: Any = None) -> None:
-        if self.link is not None and not self.link.over:
+        if self.link is not None and not self.link.over and not self.leaving:
             if self.run.trace is not None:
                 self.run.trace(f"    {self.client_id} > {packet}")
             self.link.send(encode(packet, self.version), mark)
@@ -394,7 +411,7 @@ class Client:
             return
         decoder = self.decoder
         decoder.feed(data)
-        while True:
+        while link is self.link:
             packet = decoder.next()
             if packet is None:
                 return
@@ -422,6 +439,9 @@ class Client:
             self.world.when_durable(lambda: self.oracle.settled(account, number))
         elif isinstance(mark, Gone):
             self.oracle.forgotten(mark.sent)
+        elif isinstance(mark, Goodbye) and mark.will is not None:
+            will = mark.will
+            self.world.when_durable(lambda: self.oracle.forbid(will, "its client had said goodbye"))
 
     def closed(self, link: Link) -> None:
         """A connection is over."""
@@ -435,33 +455,74 @@ class Client:
             return
         self._leave()
 
-    def _leave(self) -> None:
+    def _leave(self, told: bool = True) -> None:
+        """The connection is over. ``told``: the broker knows."""
         self.link = None
+        if self.accepted:
+            self.left_at = self.world.now
+            if not self.account.lasting:
+                self._begin_anew()
+                self.ended = True
+        elif not self.has_state or not self.wants.get("lasting"):
+            # Whether there is a new session, or the old one, nobody knows.
+            self.must_clean = True
+        if self.will is not None and not self.will.armed:
+            self._arm(self.will, told)
         self.connected = False
         self.accepted = False
-        self.left_at = self.world.now
         self.acks.clear()
         self.pending.clear()
         if not self.account.lasting or not self.wants.get("lasting"):
             self.oracle.unsure(self.account)
         self.account.connected = False
 
+    def _arm(self, will: Sent, told: bool) -> None:
+        """The connection has ended: its will is due, at once or after its delay."""
+        will.armed = True
+        delay = min(will.life, self.expiry if self.account.lasting else 0)
+        will.due = self.world.now + delay if delay else 0.0
+        certain = self.accepted and not self.leaving and not self.oracle.lossy and not self.config.may_reject()
+        if told and certain and will.qos and not self.world.dying:
+            will.witnesses = self.oracle.witnesses(will)
+            if not delay:
+                self.world.when_durable(lambda: self.oracle.owe_will(will))
+
     def died(self) -> None:
-        """The broker has died: its links are closed already."""
+        """The broker has died: its links are closed already. A session that counted as connected ends its connection
+        when the next broker starts, by that one's clock."""
+        self.left_at = min(self.left_at, self.world.now)
+        for will in self.wills:
+            will.witnesses = []  # when it is due now depends on what of its client's end was on disk
 
     def _take_connack(self, packet: ConnAck) -> None:
         if packet.reason:
             raise Found(f"{self.client_id} may not connect: {packet.reason:#x}")
         account = self.account
-        present = packet.session_present or (self.version == 3 and not self.must_clean)
-        if self.must_clean and packet.session_present:
+        present = packet.session_present or (self.version == 3 and not self.wants["clean"])
+        if self.wants["clean"] and packet.session_present:
             raise Found(f"{self.client_id} began anew, and the broker speaks of a session that is present")
+        if packet.session_present and self.ended:
+            raise Found(f"the session of {self.client_id} is there, which has ended with its connection")
+        self.ended = False
         if not present:
-            if not self.must_clean and account.lasting and not self._may_have_expired():
+            if not self.must_clean and account.lasting and not self.may_be_gone and not self._may_have_expired():
                 raise Found(f"the session of {self.client_id} is gone, which had been acknowledged")
             self._begin_anew()
             self.oracle.new_session(account)
-        self.must_clean = False
+            for will in self.wills:
+                will.due = 0.0
+        elif not self.has_state and self.version != 3:
+            # A session of which the client has no state: it must go (MQTT-3.2.2-4).
+            self.must_clean = True
+            self.world.cut(self.link) if self.link is not None else None
+            return
+        elif not self.wants["clean"]:
+            for will in self.wills:
+                if will.due > self.world.latest:
+                    self.oracle.forbid(will, "its client had come back in time")
+        self.must_clean = self.may_be_gone = False
+        self.has_state = True
+        self.wills = [will for will in self.wills if not will.armed]
         account.lasting = self.wants["lasting"]
         account.connected = True
         self.expiry = self.wants["expiry"]
@@ -510,6 +571,13 @@ class Client:
             sent = self.oracle.delivered(self.account, number, name, qos, packet.retain, packet.dup, len(payload))
             if sent.is_will:
                 self._check_will(sent)
+            elif (
+                given is not None
+                and given.message_expiry is not None
+                and given.message_expiry > sent.life
+                and not self.config.goes_back
+            ):
+                raise Found(f"{self.client_id} got {sent} with {given.message_expiry} s to live, of {sent.life:g}")
         if qos == 1:
             self.pending[packet_id] = number
             self.acks.append((PUBACK, packet_id, number))
@@ -534,8 +602,10 @@ class Client:
 
     def _check_will(self, sent: Sent) -> None:
         owner = self.run.client_of(sent.publisher)
-        if not sent.armed and owner.will is sent and owner.link is not None and not owner.link.closing:
+        if not sent.armed and (owner.link is None or not owner.link.closing):
             raise Found(f"the will {sent} was published while its client is connected")
+        if sent.due > self.world.latest:
+            raise Found(f"the will {sent} was published {sent.due - self.world.latest} s too early")
 
     def _take_ack(self, packet: Ack) -> None:
         packet_id = int(packet.packet_id)
@@ -567,7 +637,7 @@ class Client:
 
     def _take_refusal(self, sent: Sent, reason: int) -> None:
         if reason == QUOTA_EXCEEDED:
-            if not self.oracle.lossy:
+            if not self.oracle.lossy and not self.config.may_reject():
                 raise Found(f"{sent} was refused for want of room, and there is room")
         elif not sent.banned:
             raise Found(f"{sent} was refused with {reason:#x} for no reason")
@@ -577,30 +647,61 @@ class Client:
 
     def settle(self, round: int) -> None:
         """Come back if there is a session to come back to, and take what there is."""
+        if self.link is not None and self.leaving:
+            self.world.cut(self.link)
+        for link in list(self.old_links):
+            self.world.cut(link)
+        if not round and self.link is None and not self.oracle.lossy:
+            for will in self.wills:
+                if will.armed and will.due and will.due <= self.world.latest:
+                    self.oracle.owe_will(will)
         self.prompt = True
         if self.link is not None:
             self.world.stall(self.link, False)
+        if round and self.unacked and self.version != V5 and self.link is not None:
+            # MQTT 3 cannot be told of a refusal: its client tries again on another connection.
+            self.world.cut(self.link)
         if self.link is None and self.account.lasting and not self.must_clean:
             self.connect(Random(round), settling=True)
         self._acknowledge_all()
 
     def check(self) -> None:
         account = self.account
-        if self.accepted and (self.unacked or self.acks):
+        may_wait = self.version != V5 and (self.oracle.lossy or self.config.may_reject())
+        if self.accepted and (self.unacked and not may_wait or self.acks):
             raise Found(f"{self.client_id} still waits for the acknowledgement of {list(self.unacked)[:5]}")
-        missing = [sent for sent in account.owed.values() if not self._is_excused(sent)]
-        if missing:
-            raise Found(f"{self.client_id} never got {missing[0]}, acknowledged and owed ({len(missing)} in all)")
-
-    def _is_excused(self, sent: Sent) -> bool:
-        if self.config.withheld(self.client_id, sent.topic):
-            return self.run.spend(f"client:{self.client_id}", "refused-by-hook")
         queue = f"client:{self.client_id}"
+        missing = list(account.owed.values())
+        lost = self.run.unexcused(queue, [self._causes(sent, queue) for sent in missing])
+        if lost is not None:
+            raise Found(f"{self.client_id} never got {missing[lost]}, acknowledged and owed ({len(missing)} in all)")
+        retained = [
+            (sub, topic, [self.oracle.sent[number] for number in found])
+            for (sub, topic), found in account.retained_owed.items()
+            if sub.sure
+        ]
+        causes = [
+            sorted({cause for sent in found for cause in self._causes(sent, queue)}) for _, topic, found in retained
+        ]
+        lost = self.run.unexcused(queue, causes)
+        if lost is not None:
+            sub, topic, found = retained[lost]
+            raise Found(
+                f"{self.client_id} subscribed to {sub.filter} and never got what is retained for {topic}: {found[0]}"
+            )
+
+    def _causes(self, sent: Sent, queue: str) -> list[str]:
+        """Why a message that is owed may have been dropped."""
+        found: list[str] = []
         policy = self.config.policy(queue)
-        life = policy.message_ttl
-        if (sent.expires and self.world.latest >= sent.expires or life) and self.run.spend(queue, "expired"):
-            return True
-        return bool(policy.max_messages < 1_000_000 or policy.max_bytes) and self.run.spend(queue, "overflow")
+        if self.config.withheld(self.client_id, sent.topic):
+            found.append("refused-by-hook")
+        age = self.config.limits.max_message_age if sent.is_will else 0
+        if sent.expires and self.world.latest >= sent.expires or policy.message_ttl or age:
+            found.append("expired")
+        if policy.max_messages < 1_000_000 or policy.max_bytes < 1 << 30:
+            found.append("overflow")
+        return found
 
     def counts(self) -> dict[str, int]:
         return {"packets to clients": self.packets}

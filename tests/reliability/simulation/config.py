@@ -24,7 +24,7 @@ class Config:
     limits: Limits
     versions: tuple[int, ...]
     policies: dict[str, QueuePolicy] = field(default_factory=dict)
-    shared_policy: QueuePolicy = QueuePolicy()
+    shared_policy: QueuePolicy = field(default_factory=QueuePolicy)
     lazy_interval: float = 0.0
     authorizes: bool = False
     sees_publish: bool = False
@@ -50,6 +50,10 @@ class Config:
     def withheld(self, client_id: str, topic: str) -> bool:
         """Whether the deliver hook withholds a topic from a client."""
         return self.sees_deliver and client_id[0] != "n" and crc32(f"{self.seed} {client_id} {topic}".encode()) % 8 == 0
+
+    def may_reject(self) -> bool:
+        """Whether a full queue may refuse a message to its publisher."""
+        return any(policy.overflow is Overflow.REJECT for policy in (self.shared_policy, *self.policies.values()))
 
     def policy(self, queue: str) -> QueuePolicy:
         """The policy of a queue."""
@@ -92,7 +96,7 @@ def configuration(seed: int, rng: Random) -> Config:
         sees_deliver=rng.random() < 0.2,
         slow_hooks=rng.choice((0.0, 0.1, 0.6)),
         sloppy=rng.random() < 0.1,
-        fills_up=rng.random() < 0.3,
+        fills_up=rng.random() < 0.3 and not lazy,
         crashes=not lazy,
         goes_back=rng.random() < 0.3,
         expiring=rng.random() < 0.3,

@@ -8,7 +8,6 @@ from the moment that it was sent until its acknowledgement came; it may reach wh
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 from .config import TOPICS, WILL_TOPICS, Config
 from .found import Found
@@ -90,6 +89,7 @@ class Sent:
         "tainted",
         "banned",
         "is_will",
+        "published",
         "armed",
         "due",
     )
@@ -114,6 +114,7 @@ class Sent:
         self.tainted = False
         self.banned = ""
         self.is_will = False
+        self.published = False
         self.armed = False
         self.due = 0.0
 
@@ -124,13 +125,14 @@ class Sent:
 class Group:
     """A shared subscription: what is owed to its members together."""
 
-    __slots__ = ("members", "owed", "got", "twice")
+    __slots__ = ("members", "owed", "got", "twice", "volatile")
 
     def __init__(self) -> None:
         self.members: list[Sub] = []
         self.owed: dict[int, tuple[Sent, list[Sub]]] = {}
         self.got: set[int] = set()
         self.twice: Counter[int] = Counter()
+        self.volatile: set[int] = set()
 
 
 class Account:
@@ -145,6 +147,7 @@ class Account:
         self.owed: dict[int, Sent] = {}
         self.copies: Counter[int] = Counter()
         self.fresh: Counter[int] = Counter()
+        self.exact: Counter[int] = Counter()
         self.done: set[int] = set()
         self.last: dict[tuple[str, str, int, int], int] = {}
         self.retained_owed: dict[tuple[Sub, str], set[int]] = {}
@@ -184,9 +187,7 @@ class Oracle:
         elif self.config.publish_refused(topic):
             sent.banned = "the publish hook refuses it"
         elif qos and size:
-            sent.witnesses = [
-                sub for sub in self.live[topic] if sub.sure and not (sub.no_local and sub.account is publisher)
-            ]
+            sent.witnesses = self.witnesses(sent)
         if retain and not sent.banned:
             self.retained[topic].append(sent)
         return sent
@@ -234,6 +235,28 @@ class Oracle:
             sent.over = self.clock()
             sent.witnesses = []
 
+    def owe_will(self, sent: Sent) -> None:
+        """A will has been published, and that is on disk."""
+        if sent.banned or sent.acked is not NEVER:
+            return
+        self.counts["wills owed"] += 1
+        sent.acked = self.clock()
+        for sub in sent.witnesses:
+            if sub.sure and sub.qos and sub.account.lasting and not sub.group:
+                self._owe(sent, sub.account)
+        sent.witnesses = []
+
+    def witnesses(self, sent: Sent) -> list[Sub]:
+        """Who is surely subscribed to a message's topic now."""
+        return [
+            sub for sub in self.live[sent.topic] if sub.sure and not (sub.no_local and sub.account is sent.publisher)
+        ]
+
+    def forbid(self, sent: Sent, why: str) -> None:
+        """From now on it would be a lie if the message were published."""
+        if not sent.published:
+            sent.banned = why
+
     # -- subscriptions
 
     def subscribing(
@@ -270,7 +293,7 @@ class Oracle:
         sub.granted = now
         for topic in sub.topics:
             for other in account.possible[topic]:
-                if other is not sub and other.filter == sub.filter and other.until is NEVER:
+                if other.asked < sub.asked and other.filter == sub.filter and other.until is NEVER:
                     other.until = now
         if account.subs.get(sub.filter) is sub:
             sub.sure = True
@@ -331,9 +354,17 @@ class Oracle:
         account.possible.clear()
         account.copies.clear()
         account.fresh.clear()
+        account.exact.clear()
         account.done.clear()
         account.last.clear()
         account.flagged.clear()
+
+    def died(self) -> None:
+        """The broker has died: what a session had that did not outlive it may go to others of its groups."""
+        for group in self.groups.values():
+            for number in group.volatile:
+                del group.twice[number]
+            group.volatile.clear()
 
     # -- messages on their way out
 
@@ -346,6 +377,7 @@ class Oracle:
             raise Found(f"{account.client_id} got something that nobody has sent: {number}, {topic}, {size} bytes")
         if sent.banned:
             raise Found(f"{account.client_id} got {sent} although {sent.banned}")
+        sent.published = True
         self.counts["deliveries checked"] += 1
         subs = self._entitling(account, sent)
         self._check_quality(account, sent, subs, qos)
@@ -356,14 +388,16 @@ class Oracle:
         is_shared = False
         groups = 0
         if topic[0] == "s":
-            groups = self._of_groups(subs, sent, qos)
+            groups = self._of_groups(account, subs, sent, qos)
             is_shared = groups > 0
         retained = sent.retain and retain
         if retained:
             self._retained_delivery(account, sent, subs)
         elif not is_shared and not sent.retain:
             self._check_copies(account, sent, subs, qos, copies, dup)
-            self._check_order(account, sent, qos, copies)
+            if sent.sends == 1 or any(sub.qos and sub.granted <= sent.moment for sub in subs):
+                # What was sent again may have been taken the first time when nobody was subscribed.
+                self._check_order(account, sent, qos, copies)
         if retain and not sent.retain:
             raise Found(f"{account.client_id} got {sent} as a retained message, and it is none")
         return sent
@@ -371,7 +405,7 @@ class Oracle:
     def _entitling(self, account: Account, sent: Sent) -> list[Sub]:
         found = []
         for sub in account.possible.get(sent.topic, ()):
-            if sub.no_local and sent.publisher is account:
+            if sub.no_local and sent.publisher is account and not sent.is_will:
                 continue
             if sub.until < sent.moment:
                 continue
@@ -398,7 +432,7 @@ class Oracle:
         if qos > min(best, sent.qos):
             raise Found(f"{account.client_id} got {sent} at QoS {qos}, subscribed with {best}")
 
-    def _of_groups(self, subs: list[Sub], sent: Sent, qos: int) -> int:
+    def _of_groups(self, account: Account, subs: list[Sub], sent: Sent, qos: int) -> int:
         groups = 0
         own = any(not sub.group for sub in subs)
         for name in {sub.group for sub in subs if sub.group}:
@@ -408,6 +442,8 @@ class Oracle:
             group.got.add(sent.number)
             if qos == 2 and not own and len({sub.group for sub in subs}) == 1 and not sent.tainted:
                 group.twice[sent.number] += 1
+                if not account.lasting:
+                    group.volatile.add(sent.number)
                 if group.twice[sent.number] > 1 and not self._other_ways(name, sent):
                     raise Found(f"members of {name} got {sent} twice")
         return groups
@@ -418,9 +454,13 @@ class Oracle:
 
     def _check_copies(self, account: Account, sent: Sent, subs: list[Sub], qos: int, copies: int, dup: bool) -> None:
         number = sent.number
-        if qos == 2 and copies > 1 and not (sent.tainted and not account.lasting):
-            raise Found(f"{account.client_id} got {sent} {copies} times, exactly once was promised")
-        if qos == 0 and copies > sent.sends:
+        if sent.is_will and qos < 2 and self.config.crashes:
+            return  # published before a crash, and again afterwards if that was not on disk
+        if qos == 2:
+            account.exact[number] += 1
+            if account.exact[number] > 1 and not (sent.tainted and not account.lasting):
+                raise Found(f"{account.client_id} got {sent} {copies} times, exactly once was promised")
+        if qos == 0 and copies > sent.sends and not (self.config.limits.queue_qos0 and self.config.crashes):
             raise Found(f"{account.client_id} got {sent} {copies} times, it was sent {sent.sends} times")
         if qos == 1:
             if account.fresh[number] > sent.sends:
@@ -462,6 +502,10 @@ class Oracle:
         for topic in sub.topics:
             found, nothing = self._candidates(topic, sub.asked, sub.granted)
             if nothing or not found or not sub.qos or not self.config.may(account.client_id, "receive", topic):
+                continue
+            if self.lossy:
+                continue  # what was queued for it may have been refused along with a publish
+            if sub.no_local and any(self.sent[number].publisher is account for number in found):
                 continue
             if all(self.sent[number].qos for number in found):
                 account.retained_owed[(sub, topic)] = found

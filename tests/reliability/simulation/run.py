@@ -44,7 +44,6 @@ class Run:
             self.actors += factory(self)
         self.world.when_dead.append(self._died)
         self.steps = 0
-        self.spent: Counter[tuple[str, str]] = Counter()
         self.trace: Callable[[str], None] | None = None
         self._names: list[str] = []
         self._actions: list[Callable[[Random], None]] = []
@@ -60,6 +59,7 @@ class Run:
 
     def _died(self) -> None:
         self.hooks.later = self.world.questions = []
+        self.oracle.died()
         for actor in self.actors:
             actor.died()
 
@@ -67,10 +67,27 @@ class Run:
         """The client that an account is of."""
         return next(actor for actor in self.actors if isinstance(actor, Client) and actor.account is account)
 
-    def spend(self, target: str, cause: str) -> bool:
-        """Excuse one missing message by a drop that was counted and told. False: there is none left."""
-        self.spent[(target, cause)] += 1
-        return self.spent[(target, cause)] <= self.hooks.dropped[(target, cause)]
+    def unexcused(self, target: str, missing: list[list[str]]) -> int | None:
+        """Which of the missing messages of a queue cannot be one of the drops that were counted and told, given what
+        could be the cause of each; None if there is a counted drop for every one."""
+        taken: dict[str, list[int]] = {}
+
+        def excuse(index: int, tried: set[str]) -> bool:
+            for cause in missing[index]:
+                if cause in tried:
+                    continue
+                tried.add(cause)
+                holders = taken.setdefault(cause, [])
+                if len(holders) < self.hooks.dropped[(target, cause)]:
+                    holders.append(index)
+                    return True
+                for place, other in enumerate(holders):
+                    if excuse(other, tried):
+                        holders[place] = index
+                        return True
+            return False
+
+        return next((index for index in range(len(missing)) if not excuse(index, set())), None)
 
     # -- going on
 
@@ -104,7 +121,7 @@ class Run:
         world = self.world
         if world.failed is not None:
             raise Found(f"the broker has given up: {world.failed}")
-        if world.log.defects:
+        if world.log.defects or self.steps % 16 == 0:
             world.check()
 
     def settle(self) -> None:
@@ -113,6 +130,7 @@ class Run:
         world.hold_commits = world.hold_reads = False
         world.full = False
         world.fail_next = None
+        world.rest()
         for round in range(SETTLE_ROUNDS):
             for actor in self.actors:
                 actor.settle(round)
@@ -122,7 +140,41 @@ class Run:
         world.check()
         for actor in self.actors:
             actor.check()
+        self._check_groups()
+        self._check_rest()
         world.finish_counts()
+
+    def _check_groups(self) -> None:
+        """What is owed to the members of shared subscriptions together."""
+        for name, group in self.oracle.groups.items():
+            owed = [sent for sent, subs in group.owed.values() if any(sub.sure for sub in subs)]
+            causes: list[list[str]] = []
+            for sent in owed:
+                found = ["refused-by-hook"] if self.config.sees_deliver else []
+                policy = self.config.policy(name)
+                if sent.expires or policy.message_ttl:
+                    found.append("expired")
+                causes.append(found + ["overflow"])
+            lost = self.unexcused(name, causes)
+            if lost is not None:
+                raise Found(f"no member of {name} ever got {owed[lost]}, acknowledged and owed ({len(owed)} in all)")
+
+    def _check_rest(self) -> None:
+        """Nobody who is connected and acknowledges everything has anything in flight, or waiting."""
+        engine = self.world.engine
+        if not engine.is_settled() or self.world.reads:
+            raise Found("the broker does not come to rest")
+        waiting = {queue.spec.name: queue for queue in engine.queues_by_id.values() if queue.count or queue.bytes}
+        for session in engine.sessions.values():
+            if session.connection is None:
+                continue
+            if session.inflight:
+                raise Found(
+                    f"{session.client_id} has acknowledged everything, and {len(session.inflight)} are in flight"
+                )
+            name = session.queue.spec.name
+            if name in waiting:
+                raise Found(f"{name} keeps {waiting[name].count} messages, {waiting[name].bytes} bytes from its client")
 
     def counts(self) -> Counter[str]:
         """What was done and checked."""

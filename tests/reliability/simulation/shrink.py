@@ -8,10 +8,11 @@ Attempt = Callable[[int, int, Collection[int]], tuple[str | None, Counter[str]]]
 
 
 def shrink(seed: int, steps: int, attempt: Attempt) -> tuple[int, list[int]]:
-    """The fewest steps found that still fail: how many steps, and which of them are left out."""
+    """The fewest steps found that still fail in the same way: how many steps, and which of them are left out."""
+    kind = _kind(attempt(seed, steps, ())[0])
 
     def fails(length: int, without: Collection[int]) -> bool:
-        return attempt(seed, length, without)[0] is not None
+        return _kind(attempt(seed, length, without)[0]) == kind
 
     length = _shortest(steps, lambda tried: fails(tried, ()))
     without: set[int] = set()
@@ -32,6 +33,11 @@ def shrink(seed: int, steps: int, attempt: Attempt) -> tuple[int, list[int]]:
         file=sys.stderr,
     )
     return length, sorted(without)
+
+
+def _kind(reason: str | None) -> str:
+    """What is found without its names and numbers; nothing was found: empty."""
+    return " ".join(word for word in (reason or "").split()[:12] if word.isalpha())
 
 
 def _shortest(steps: int, fails: Callable[[int], bool]) -> int:
