@@ -116,8 +116,9 @@ class Life:
 class Copy:
     """One message in one queue. ``order`` is that of the puts. ``plain``: it has never left its lane, so that it keeps
     its order. ``attempts`` are the serials of puts whose fate is not known; ``owed``: one of them is on disk.
-    ``moved``: it may be somewhere else than where it was put. ``droppable``: it may have had to make room;
-    ``excused``: it may be gone for another reason. ``begun`` counts what was done to it."""
+    ``moved``: it may be somewhere else than where it was put. ``doomed``: it is to be a dead letter as soon as the disk
+    has room. ``droppable``: it may have had to make room; ``excused``: it may be gone for another reason. ``begun``
+    counts what was done to it."""
 
     number: int
     home: Place
@@ -133,6 +134,7 @@ class Copy:
     owed: bool = False
     moved: bool = False
     redriven: bool = False
+    doomed: bool = False
     droppable: bool = False
     excused: bool = False
     begun: int = 0

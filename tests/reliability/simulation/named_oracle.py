@@ -304,6 +304,8 @@ class NamedOracle:
             # A repetition takes its place, as if it had come first.
             copy.plain = False
             copy.begin(min(copy.attempts), places=frozenset((copy.home,)), low=0, high=NEVER)
+            if copy.home.rules.overflow != "reject" and self._is_over(copy.home):
+                self._trim(copy.home, list(copy.home.copies.values()))
             return
         copy.home.seen.pop(copy.id, None)
         left = copy.life.places - {copy.home} if not copy.moved else copy.life.places
@@ -396,6 +398,7 @@ class NamedOracle:
             # Nobody is given a message that has moved before the move is on disk.
             copy.lives = [replace(copy.life, ready_at=0.0, ready_by=0.0)]
             copy.redriven = False
+        copy.doomed = False
         copy.learn(places=frozenset((place,)))
 
     def _check_consumer(self, copy: Copy, place: Place, delivery: Delivery) -> None:
@@ -517,7 +520,7 @@ class NamedOracle:
                 places = places - {place}
                 low = high = 0
             copy.excused = copy.excused or GONE in places
-            copy.moved = True
+            copy.moved = copy.doomed = True
             copy.begin(serial, False, places=places, low=low, high=high)
             return
         if delay <= 0.0:
@@ -552,7 +555,7 @@ class NamedOracle:
         self.counts["messages rejected"] += 1
         if hold.ghost:
             return serial
-        copy.moved = True
+        copy.moved = copy.doomed = True
         life_high = copy.life.high
         places = frozenset((self._end_of(place),))
         # A full disk keeps it where it is, for nobody to see, until there is room.
@@ -604,6 +607,8 @@ class NamedOracle:
             expires_high=NEVER,
         )
         copy.note(f"redriven {serial}")
+        if home.rules.overflow != "reject" and self._is_over(home):
+            self._trim(home, list(home.copies.values()))
         return serial
 
     def can_be_redriven(self, token: str) -> bool:
@@ -734,6 +739,8 @@ class NamedOracle:
             if life.expires_low <= self.latest:
                 places = places | {self._end_of(home)}
                 copy.excused = True
+            if copy.doomed:
+                places = places | {self._end_of(home)}
             if home.trims and home.rules.overflow == "dead-letter":
                 places = places | {self._end_of(home)}
             for hold in copy.open_holds():
