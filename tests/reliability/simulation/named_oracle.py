@@ -519,7 +519,7 @@ class NamedOracle:
             if low >= most and not self.full and sure:
                 places = places - {place}
                 low = high = 0
-            copy.excused = copy.excused or GONE in places
+            copy.excused = True
             copy.moved = copy.doomed = True
             copy.begin(serial, False, places=places, low=low, high=high)
             return
@@ -563,7 +563,7 @@ class NamedOracle:
             copy.begin(serial, False, places=places | {place}, low=0, high=life_high + 1)
         else:
             copy.begin(serial, False, places=places, low=0, high=life_high + 1)
-        copy.excused = copy.excused or GONE in places
+        copy.excused = True
         return serial
 
     def redriven(self, place: Place, token: str, moved: bool) -> int:
