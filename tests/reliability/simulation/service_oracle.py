@@ -244,7 +244,9 @@ class ServiceOracle:
     def _may_be_void(self, question: Question) -> bool:
         """Whether its time may be over. When it ended is known only if a worker has answered."""
         ended = question.state[0] in ("done", "cancelled")
-        return (question.void_at if ended else question.asked_at + question.keep) <= self.latest
+        first = question.asked_at + question.keep
+        # A clock that went back may have had it end before it was asked.
+        return (question.void_at if ended else min(first, question.void_at or first)) <= self.latest
 
     def crashed(self) -> None:
         """The broker has died: whoever waits knows, and what was asked for later is one of several things."""
