@@ -12,6 +12,7 @@ from mombroker.wiring.plugin_settings import plugin_settings
 PAGE = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
 SHOWN = [(name, table) for text in EXAMPLES for name, table in tomllib.loads(text).get("plugins", {}).items()]
+WAYS = ["client_certificates", "password_file"]
 
 
 @pytest.mark.parametrize(("name", "table"), SHOWN, ids=[name for name, _ in SHOWN])
@@ -20,12 +21,12 @@ def test_the_settings_shown_are_taken(name, table):
     plugin_settings(name, plugin.Settings, table)
 
 
-@pytest.mark.parametrize("name", ["client_certificates"])
+@pytest.mark.parametrize("name", WAYS)
 def test_every_way_to_ask_who_somebody_is_has_an_example(name):
     assert name in {shown for shown, _ in SHOWN}
 
 
-@pytest.mark.parametrize("name", ["client_certificates"])
+@pytest.mark.parametrize("name", WAYS)
 def test_every_setting_is_on_the_page(name):
     section = PAGE.split(f"\n### {name}\n", 1)[1].split("\n##", 1)[0]
     for key in load_entry_point(name, installed_plugins()).Settings.__struct_fields__:
