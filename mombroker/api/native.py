@@ -105,6 +105,8 @@ class NativeApi:
             if answer.reason == SERVER_UNAVAILABLE:
                 raise Problem(NOT_AVAILABLE, "logging in does not work now")
             raise Problem(NOT_LOGGED_IN, answer.message or "who are you?")
+        if answer.has_expired(self._context.enter().now):
+            raise Problem(NOT_LOGGED_IN, "the login has expired")
         return Caller(answer, transport)
 
     async def call(self, caller: Caller, request: Struct) -> Struct:
