@@ -1,18 +1,22 @@
 """Whole brokers that a settings file gives a way to ask who clients are."""
 
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import jwt
 import pytest
+import scramp
 
 from mombroker.broker import Broker
-from mombroker.model.reasons import NOT_AUTHORIZED
-from mombroker.mqtt import Disconnect
+from mombroker.model.reasons import CONTINUE_AUTHENTICATION, NOT_AUTHORIZED, REAUTHENTICATE
+from mombroker.mqtt import Auth, ConnAck, Connect, Disconnect
 from mombroker.wiring.settings import load_settings
+from mombroker_plugins.scram_verifiers import verifier_of
+from mombroker_plugins.user_records import UserRecords
 
-from .client import TIMEOUT, Client
+from .client import TIMEOUT, Client, properties
 
 SECRET = b"0123456789abcdef" * 2
 BROKER = """
@@ -67,3 +71,69 @@ async def test_a_token_logs_in_over_http_and_its_bearer_token_dies_with_it(token
             assert (await http.get("/v1/queues", headers=bearer)).status_code == 200
             assert (await http.get("/v1/queues", auth=("ada", token(-1)))).status_code == 401
             assert (await http.get("/v1/queues", auth=("bob", token(100)))).status_code == 401
+
+
+class ScramUser:
+    """A client that authenticates itself with SCRAM."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.final = b""
+
+    async def authenticate(self, password: str, again: bool = False) -> int:
+        """Go through an exchange and return the reason that it ends with."""
+        scram = scramp.ScramClient(["SCRAM-SHA-256"], "ada", password)
+        first = properties(auth_method="SCRAM-SHA-256", auth_data=str(scram.get_client_first()).encode())
+        self.client.send(Auth(REAUTHENTICATE, first) if again else Connect("c", 5, True, 0, None, None, None, first))
+        challenge = await self.client.expect(Auth)
+        assert challenge.properties is not None and challenge.properties.auth_data is not None
+        scram.set_server_first(challenge.properties.auth_data.decode())
+        self.final = str(scram.get_client_final()).encode()
+        end = await self.prove(self.final)
+        if end.reason == 0:
+            assert not isinstance(end, Disconnect)
+            assert end.properties is not None and end.properties.auth_data is not None
+            scram.set_server_final(end.properties.auth_data.decode())
+        return end.reason
+
+    async def prove(self, final: bytes) -> ConnAck | Auth | Disconnect:
+        """Send the last message, and return what comes."""
+        proof = properties(auth_method="SCRAM-SHA-256", auth_data=final)
+        self.client.send(Auth(CONTINUE_AUTHENTICATION, proof))
+        end = await self.client.receive()
+        assert isinstance(end, (ConnAck, Auth, Disconnect))
+        return end
+
+
+@pytest.fixture
+async def scram(tmp_path: Path) -> AsyncIterator[Broker]:
+    """A broker with the user ada, whose password is correct."""
+    async with broker_of(tmp_path, "[plugins.scram]\niterations = 4096\n") as broker:
+        records = UserRecords(broker.open_state("scram"))
+        await records.add("ada", str(verifier_of("ada", b"correct", 4096)), ())
+        yield broker
+
+
+async def test_a_client_authenticates_itself_with_scram_and_does_so_again(scram: Broker):
+    async with await Client.open(scram.port) as client:
+        user = ScramUser(client)
+        assert await user.authenticate("correct") == 0
+        assert await user.authenticate("correct", again=True) == 0
+        assert await client.publish("t", b"x", qos=1) in (0, 0x10)
+        assert await user.authenticate("wrong", again=True) == NOT_AUTHORIZED
+        await client.expect_eof()
+
+
+async def test_scram_refuses_a_wrong_password_a_plain_one_and_a_replayed_proof(scram: Broker):
+    async with await Client.open(scram.port) as client:
+        user = ScramUser(client)
+        assert await user.authenticate("correct") == 0
+        heard = user.final
+        start = properties(auth_method="SCRAM-SHA-256", auth_data=b"n,,n=ada,r=abc")
+        client.send(Auth(REAUTHENTICATE, start))
+        await client.expect(Auth)
+        assert (await user.prove(heard)).reason == NOT_AUTHORIZED
+    async with await Client.open(scram.port) as client:
+        assert await ScramUser(client).authenticate("wrong") == NOT_AUTHORIZED
+    async with await Client.open(scram.port) as client:
+        assert (await client.connect("c", username="ada", password=b"correct")).reason == NOT_AUTHORIZED

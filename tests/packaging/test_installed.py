@@ -65,7 +65,8 @@ def test_top_level_folders_do_not_become_modules(name, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["storage", "users", "acl", "anonymous", "queue_limits", "client_certificates", "password_file", "jwt"]
+    "name",
+    ["storage", "users", "acl", "anonymous", "queue_limits", "client_certificates", "password_file", "jwt", "scram"],
 )
 def test_a_built_in_plugin_is_found_through_its_entry_point(name):
     (entry,) = importlib.metadata.entry_points(group="mombroker", name=name)
