@@ -1,5 +1,7 @@
 """Whole brokers that a settings file gives a way to ask who clients are."""
 
+import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -137,3 +139,28 @@ async def test_scram_refuses_a_wrong_password_a_plain_one_and_a_replayed_proof(s
         assert await ScramUser(client).authenticate("wrong") == NOT_AUTHORIZED
     async with await Client.open(scram.port) as client:
         assert (await client.connect("c", username="ada", password=b"correct")).reason == NOT_AUTHORIZED
+
+
+async def test_a_web_server_decides_who_comes_in_and_where_they_publish(tmp_path: Path):
+    questions: list[dict[str, object]] = []
+
+    async def decide(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(line for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
+        question = json.loads(await reader.readexactly(int(length.partition(b":")[2])))
+        questions.append(question)
+        good = question["password"] == "correct" if "password" in question else question["resource"] == "good"
+        body = json.dumps({"result": "allow" if good else "deny"}).encode()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+        writer.close()
+
+    async with await asyncio.start_server(decide, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        settings = f'[plugins.webhook]\nauthenticate_url = "{url}"\nauthorize_url = "{url}"\n'
+        async with broker_of(tmp_path, settings) as broker:
+            async with await Client.connected(broker.port, username="ada", password=b"correct") as client:
+                assert await client.publish("good", qos=1) in (0, 0x10)
+                assert await client.publish("bad", qos=1) == NOT_AUTHORIZED
+            async with await Client.open(broker.port) as client:
+                assert (await client.connect(username="ada", password=b"wrong")).reason == NOT_AUTHORIZED
+    assert [question.get("resource") for question in questions] == [None, "good", "bad", None]

@@ -12,7 +12,7 @@ from mombroker.wiring.plugin_settings import plugin_settings
 PAGE = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
 SHOWN = [(name, table) for text in EXAMPLES for name, table in tomllib.loads(text).get("plugins", {}).items()]
-WAYS = ["client_certificates", "password_file", "jwt", "scram"]
+WAYS = ["client_certificates", "password_file", "jwt", "scram", "webhook"]
 
 
 @pytest.mark.parametrize(("name", "table"), SHOWN, ids=[name for name, _ in SHOWN])
