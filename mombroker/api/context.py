@@ -13,7 +13,14 @@ from mombroker.core.named.service import Service
 from mombroker.hooks.requests import UserDirectory
 from mombroker.model.identity import ADMIN, CONFIGURE
 from mombroker.model.store import Page
-from mombroker.operations.problems import FORBIDDEN, NO_SUCH_QUEUE, SHUTTING_DOWN, STORE_FULL, Problem
+from mombroker.operations.problems import (
+    FORBIDDEN,
+    NO_SUCH_QUEUE,
+    NOT_LOGGED_IN,
+    SHUTTING_DOWN,
+    STORE_FULL,
+    Problem,
+)
 from mombroker.wiring.runtime import Runtime
 
 BROKER: Final = "broker"
@@ -70,6 +77,21 @@ class ApiContext:
             raise Problem(SHUTTING_DOWN, "the broker is shutting down")
         self.engine.now = self._runtime.clock.now()
         return self.engine
+
+    def check_login(self, caller: Caller) -> None:
+        """Raise a :class:`Problem` if the caller's login has expired since it was made."""
+        if caller.identity.expires_at and caller.identity.has_expired(self.enter().now):
+            raise Problem(NOT_LOGGED_IN, "the login has expired")
+
+    async def wait_for(self, wake: asyncio.Event, caller: Caller) -> None:
+        """Wait for something that comes when it comes, but no longer than the caller's login is good. Raises
+        :class:`Problem`."""
+        expires = caller.identity.expires_at
+        try:
+            async with asyncio.timeout(max(expires - self.enter().now, 0.0) if expires else None):
+                await wake.wait()
+        except TimeoutError:
+            raise Problem(NOT_LOGGED_IN, "the login has expired") from None
 
     def future(self) -> "asyncio.Future[Any]":
         """A future that fails when the broker shuts down before it is done."""

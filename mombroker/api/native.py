@@ -105,13 +105,16 @@ class NativeApi:
             if answer.reason == SERVER_UNAVAILABLE:
                 raise Problem(NOT_AVAILABLE, "logging in does not work now")
             raise Problem(NOT_LOGGED_IN, answer.message or "who are you?")
-        return Caller(answer, transport)
+        caller = Caller(answer, transport)
+        self._context.check_login(caller)
+        return caller
 
     async def call(self, caller: Caller, request: Struct) -> Struct:
         """Carry out an operation. Raises :class:`Problem`."""
         operation = BY_REQUEST.get(type(request))
         if operation is None:
             raise Problem(NO_SUCH_OPERATION, f"{type(request).__name__} is no operation")
+        self._context.check_login(caller)
         try:
             return await self._handlers[operation.name](caller, request)
         except Problem:

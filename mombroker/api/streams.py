@@ -116,7 +116,8 @@ class Consumption:
             if stream.gone:
                 raise Problem(NO_SUCH_QUEUE, f"the queue {self._name} was deleted")
             stream.wake.clear()
-            await stream.wake.wait()
+            await self._context.wait_for(stream.wake, self._caller)
+        self._context.check_login(self._caller)
         leases = [lease for lease in stream.waiting.popleft() if not lease.ended]
         return tuple(in_message(lease.queue, lease.ref, lease.token, lease.deliveries) for lease in leases)
 
@@ -219,7 +220,8 @@ class Serving:
             if worker.gone:
                 raise Problem(NO_SUCH_SERVICE, f"the service {self._name} was deleted")
             worker.wake.clear()
-            await worker.wake.wait()
+            await self._context.wait_for(worker.wake, self._caller)
+        self._context.check_login(self._caller)
         return tuple(task_of(pending) for pending in worker.waiting.popleft() if pending.worker is worker)
 
     async def _begin(self) -> _StreamWorker:

@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -21,27 +22,35 @@ class _Token:
 
 class Tokens:
     """All tokens of a broker, gone when it stops. ``lifetime`` is seconds; ``clock`` tells seconds that never go
-    back."""
+    back, ``calendar`` those since the Unix epoch, in which logins expire."""
 
-    def __init__(self, lifetime: float, clock: Callable[[], float]) -> None:
+    def __init__(self, lifetime: float, clock: Callable[[], float], calendar: Callable[[], float] = time.time) -> None:
         self.lifetime = lifetime
         self._clock = clock
+        self._calendar = calendar
         self._tokens: dict[bytes, _Token] = {}
         self._of_user: dict[str, list[bytes]] = {}
+
+    def lifetime_for(self, caller: Caller) -> float:
+        """How long a token for this login would live: no longer than the login."""
+        expires = caller.identity.expires_at
+        return min(self.lifetime, expires - self._calendar()) if expires else self.lifetime
 
     def issue(self, caller: Caller, user: str) -> str:
         """A new token for a user."""
         text = secrets.token_urlsafe(32)
         digest = _digest(text)
         self._forget_old(user)
-        self._tokens[digest] = _Token(caller, user, self._clock() + self.lifetime)
+        self._tokens[digest] = _Token(caller, user, self._clock() + self.lifetime_for(caller))
         self._of_user.setdefault(user, []).append(digest)
         return text
 
     def find(self, text: str) -> Caller | None:
         """Whose token this is; None if it is unknown, revoked or too old."""
         token = self._tokens.get(_digest(text))
-        return None if token is None or token.until <= self._clock() else token.caller
+        if token is None or token.until <= self._clock() or token.caller.identity.has_expired(self._calendar()):
+            return None
+        return token.caller
 
     def revoke(self, text: str) -> bool:
         """Make a token worthless; tells whether it was worth anything."""

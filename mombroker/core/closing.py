@@ -1,6 +1,6 @@
 """How connections end, and what they leave behind: a reason, a will, a session that waits or is over."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mombroker.core import sessions
 from mombroker.core.connection import AUTHENTICATING, AWAITING_CONNECT, CLOSED, OPEN, OPENING, Connection
@@ -23,6 +23,8 @@ from mombroker.mqtt.properties import Properties
 
 if TYPE_CHECKING:
     from mombroker.core.engine import Engine
+
+LOGIN_EXPIRED: Final = "the login has expired"
 
 
 def fail(engine: "Engine", connection: Connection, error: ProtocolError) -> None:

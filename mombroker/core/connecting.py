@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from mombroker.core import sessions
 from mombroker.core.barrier import Promise
-from mombroker.core.closing import disconnect, end, publish_will, refuse
+from mombroker.core.closing import LOGIN_EXPIRED, disconnect, end, publish_will, refuse
 from mombroker.core.connection import AUTHENTICATING, CLOSED, OPEN, OPENING, Connection
 from mombroker.core.delivery import fits
 from mombroker.core.named.spaces import reply_space
@@ -169,9 +169,13 @@ def _reason_for_disconnect(reason: int) -> int:
 
 
 def _reauthenticated(engine: "Engine", connection: Connection, done: AuthDone) -> None:
+    if done.identity.has_expired(engine.now):
+        disconnect(engine, connection, NOT_AUTHORIZED, LOGIN_EXPIRED)
+        return
     connection.reauthenticating = False
     connection.exchange = None
     connection.identity = done.identity
+    connection.identity_expires = done.identity.expires_at
     connection.allowed = None
     connection.publish_route = None
     if connection.session is not None:
@@ -257,11 +261,15 @@ def establish(engine: "Engine", connection: Connection, identity: Identity) -> N
     packet = connection.connect
     if packet is None:
         return
+    if identity.has_expired(engine.now):
+        turn_down(engine, connection, NOT_AUTHORIZED, LOGIN_EXPIRED)
+        return
     connection.exchange = None
     if engine.limits.guard_sessions and _is_of_another_user(engine, packet.client_id, identity):
         turn_down(engine, connection, CLIENT_IDENTIFIER_NOT_VALID, "this client identifier belongs to another user")
         return
     connection.identity = identity
+    connection.identity_expires = identity.expires_at
     ops = engine.barrier.unit.ops
     expiry = granted_expiry(engine, packet)
     session, present = _session_for(engine, connection, packet, identity, expiry)

@@ -50,6 +50,7 @@ class Connection:
         "version",
         "session",
         "identity",
+        "identity_expires",
         "connect",
         "address",
         "port",
@@ -104,6 +105,7 @@ class Connection:
         self.version: int = 0
         self.session: Session | None = None
         self.identity: Identity | None = None
+        self.identity_expires: float = 0.0
         self.connect: Connect | None = None
         self.address: str = address
         self.port: int = port

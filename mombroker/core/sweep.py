@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from mombroker.core import closing
 from mombroker.core.connection import AUTHENTICATING, AWAITING_CONNECT, OPEN, Connection
 from mombroker.core.timers import SWEEP
-from mombroker.model.reasons import KEEP_ALIVE_TIMEOUT
+from mombroker.model.reasons import KEEP_ALIVE_TIMEOUT, NOT_AUTHORIZED
 
 if TYPE_CHECKING:
     from mombroker.core.engine import Engine
@@ -18,7 +18,7 @@ STALL_SECONDS: Final = 0.1
 
 
 class Sweep:
-    """Keep-alives, connect deadlines, and readers that hold up those who publish to them."""
+    """Keep-alives, logins that expire, connect deadlines, and readers that hold up those who publish to them."""
 
     def __init__(self, engine: "Engine") -> None:
         self.engine: Engine = engine
@@ -43,7 +43,10 @@ class Sweep:
             self._check_stalls()
         for connection in list(engine.connections):
             if connection.state == OPEN:
-                self._check_keep_alive(connection)
+                if 0.0 < connection.identity_expires <= engine.now:
+                    closing.disconnect(engine, connection, NOT_AUTHORIZED, closing.LOGIN_EXPIRED)
+                else:
+                    self._check_keep_alive(connection)
             elif connection.state == AWAITING_CONNECT or connection.state == AUTHENTICATING:
                 self._check_connect_deadline(connection)
         if engine.connections:

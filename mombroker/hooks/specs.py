@@ -42,8 +42,9 @@ class Specifications:
 
         Answer with an Identity to let it in under that name (its ``client_id`` and ``address`` are always those of
         the connection), with a Refusal to turn it down for good, with None if this client is not yours: the next
-        plugin is asked. A client that nobody knows is refused (0x87). A Refusal's reason is one that a CONNACK may
-        carry, as a rule 0x86 (bad user name or password) or 0x87 (not authorized).
+        plugin is asked. A client that nobody knows is refused (0x87). An Identity with ``expires_at`` is good until
+        that Unix time: then the client is disconnected (0x87), unless it has re-authenticated. A Refusal's reason is
+        one that a CONNACK may carry, as a rule 0x86 (bad user name or password) or 0x87 (not authorized).
 
         On a fault the client is refused (0x88, server unavailable); no other plugin is asked.
 

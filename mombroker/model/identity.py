@@ -26,7 +26,8 @@ UNIX: Final = "unix"
 class Identity:
     """The outcome of a successful authentication; what authorisation decides on.
 
-    ``username`` is None for an anonymous client. ``attributes`` is for plugins: claims, groups, certificates.
+    ``username`` is None for an anonymous client. ``attributes`` is for plugins: claims, groups, certificates. After
+    ``expires_at``, in Unix seconds, nobody is this any more; 0: it does not expire.
     """
 
     client_id: str
@@ -34,6 +35,11 @@ class Identity:
     roles: frozenset[str] = frozenset()
     address: str = ""
     attributes: dict[str, Any] = field(default_factory=dict, compare=False, hash=False)
+    expires_at: float = field(default=0.0, compare=False, hash=False)
+
+    def has_expired(self, now: float) -> bool:
+        """Whether nobody is this any more, at this Unix time."""
+        return 0.0 < self.expires_at <= now
 
 
 @dataclass(frozen=True)

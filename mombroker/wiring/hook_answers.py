@@ -104,6 +104,7 @@ def _is_duration(value: object) -> bool:
 def _identity(identity: Identity, request: ConnectRequest) -> Identity:
     name = identity.username
     _require(name is None or isinstance(name, str), "gave an Identity whose username is neither text nor None")
+    _require(_is_duration(identity.expires_at), "gave an Identity whose expires_at is no time in Unix seconds")
     roles = identity.roles
     if identity.client_id == request.client_id and identity.address == request.address and type(roles) is frozenset:
         return identity

@@ -14,7 +14,7 @@ import click
 
 from mombroker.hooks import PluginState
 from mombroker_plugins.user_passwords import Passwords
-from mombroker_plugins.user_records import UserError, UserRecords, check_name, check_roles
+from mombroker_plugins.user_records import UserError, UserRecord, UserRecords, check_name, check_roles
 
 T = TypeVar("T")
 PLUGIN = "users"
@@ -38,41 +38,43 @@ def user() -> None:
     """Users of this broker, for the plugin `users`."""
 
 
-_password_stdin = click.option(
+password_option = click.option(
     "--password-stdin", is_flag=True, help="Read the password from standard input instead of asking for it."
 )
-_roles = click.option("--role", "roles", multiple=True, metavar="ROLE", help="A role of the user. May be repeated.")
+roles_option = click.option(
+    "--role", "roles", multiple=True, metavar="ROLE", help="A role of the user. May be repeated."
+)
 
 
 @user.command()
 @click.argument("name")
-@_roles
-@_password_stdin
+@roles_option
+@password_option
 @click.pass_obj
 def add(context: Context, name: str, roles: tuple[str, ...], password_stdin: bool) -> None:
     """Add a user."""
     check_name(name, "user")
     check_roles(roles)
-    hash = _hash(_read_password(password_stdin))
+    hash = _hash(read_password(password_stdin))
     _with_records(context, lambda records: records.add(name, hash, roles))
     click.echo(f"added the user {name}")
 
 
 @user.command()
 @click.argument("name")
-@_password_stdin
+@password_option
 @click.pass_obj
 def password(context: Context, name: str, password_stdin: bool) -> None:
     """Change a user's password. Connections that are open stay open."""
     _with_records(context, lambda records: records.get(name))
-    hash = _hash(_read_password(password_stdin))
+    hash = _hash(read_password(password_stdin))
     _with_records(context, lambda records: records.set_hash(name, hash))
     click.echo(f"changed the password of {name}")
 
 
 @user.command()
 @click.argument("name")
-@_roles
+@roles_option
 @click.pass_obj
 def roles(context: Context, name: str, roles: tuple[str, ...]) -> None:
     """Give a user these roles and no others."""
@@ -94,23 +96,33 @@ def remove(context: Context, name: str) -> None:
 def list_users(context: Context) -> None:
     """List the users, their roles and when they were added."""
     for name, record in _with_records(context, lambda records: records.all()):
-        if record is None:
-            click.echo(f"{name}\t(damaged: remove the user and add it anew)")
-        else:
-            created = datetime.datetime.fromtimestamp(record.created, datetime.UTC)
-            click.echo(f"{name}\t{','.join(record.roles) or '-'}\t{created:%Y-%m-%d}")
+        click.echo(shown(name, record))
+
+
+def shown(name: str, record: UserRecord | None) -> str:
+    """A user's line in a list."""
+    if record is None:
+        return f"{name}\t(damaged: remove the user and add it anew)"
+    created = datetime.datetime.fromtimestamp(record.created, datetime.UTC)
+    return f"{name}\t{','.join(record.roles) or '-'}\t{created:%Y-%m-%d}"
 
 
 def _with_records(context: Context, work: Callable[[UserRecords], Awaitable[T]]) -> T:
-    with context.plugin_state(PLUGIN) as state:
-        return asyncio.run(_do(work, UserRecords(state)))
+    return with_records(context, PLUGIN, "mombroker user", work)
+
+
+def with_records(context: Context, plugin: str, command: str, work: Callable[[UserRecords], Awaitable[T]]) -> T:
+    """Do something with the users that a plugin keeps."""
+    with context.plugin_state(plugin) as state:
+        return asyncio.run(_do(work, UserRecords(state, command)))
 
 
 async def _do(work: Callable[[UserRecords], Awaitable[T]], records: UserRecords) -> T:
     return await work(records)
 
 
-def _read_password(from_stdin: bool) -> bytes:
+def read_password(from_stdin: bool) -> bytes:
+    """The password that is asked for, or comes on standard input. Raises UserError if it is empty."""
     given: bytes
     if from_stdin:
         given = sys.stdin.buffer.read().removesuffix(b"\n").removesuffix(b"\r")

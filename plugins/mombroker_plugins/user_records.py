@@ -1,4 +1,5 @@
-"""Users as they are kept: one record a user, in the plugin's own state, under the user's name."""
+"""Users as they are kept: one record a user, in the plugin's own state, under the user's name. What is kept of the
+password is the plugin's business; here it is a text."""
 
 import asyncio
 import time
@@ -10,6 +11,8 @@ from mombroker.model.errors import MombrokerError
 
 LONGEST_NAME = 200
 """Bytes of a user's or a role's name."""
+NO_USER = "\0"
+"""What the keys of other things in the same state begin with."""
 
 
 class UserError(MombrokerError):
@@ -21,7 +24,7 @@ class NoSuchUser(UserError):
 
 
 class UserRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a user. ``hash`` is an argon2id hash with its parameters and salt in the usual notation."""
+    """What is known of a user. ``hash`` is made of the password, with its parameters and salt in the usual notation."""
 
     hash: str
     roles: tuple[str, ...] = ()
@@ -29,10 +32,11 @@ class UserRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UserRecords:
-    """The users of one broker. Every change is on disk when the await returns."""
+    """The users of one broker. Every change is on disk when the await returns. ``command`` is what edits them."""
 
-    def __init__(self, state: PluginState) -> None:
+    def __init__(self, state: PluginState, command: str = "mombroker user") -> None:
         self._state = state
+        self._command = command
         self._changing = asyncio.Lock()
         """Held from reading a record to writing it, so that of two changes at a time none is lost."""
 
@@ -47,7 +51,7 @@ class UserRecords:
         """The record of a user. Raises UserError."""
         record = await self.find(name)
         if record is None:
-            raise NoSuchUser(f"there is no user {name}: see mombroker user list, or add it with mombroker user add")
+            raise NoSuchUser(f"there is no user {name}: see {self._command} list, or add it with {self._command} add")
         return record
 
     async def add(self, name: str, hash: str, roles: tuple[str, ...]) -> None:
@@ -57,7 +61,7 @@ class UserRecords:
         async with self._changing:
             if await self._state.get(name.encode()) is not None:
                 raise UserError(
-                    f"there is a user {name} already: change the password with mombroker user password {name}"
+                    f"there is a user {name} already: change the password with {self._command} password {name}"
                 )
             await self._put(name, UserRecord(hash=hash, roles=roles, created=time.time()))
 
@@ -97,7 +101,7 @@ class UserRecords:
         """Remove a user, also one whose record is damaged. Raises UserError if there is none."""
         async with self._changing:
             if not is_name(name) or await self._state.get(name.encode()) is None:
-                raise NoSuchUser(f"there is no user {name}: see mombroker user list")
+                raise NoSuchUser(f"there is no user {name}: see {self._command} list")
             await self._state.delete(name.encode())
 
     async def all(self) -> list[tuple[str, UserRecord | None]]:
@@ -105,6 +109,8 @@ class UserRecords:
         found: list[tuple[str, UserRecord | None]] = []
         for key, value in await self._state.items():
             name = key.decode("utf-8", "replace")
+            if name.startswith(NO_USER):
+                continue
             try:
                 found.append((name, _decoded(name, value)))
             except UserError:

@@ -104,6 +104,19 @@ async def test_logins_go_through_the_hooks_of_mqtt(start):
     assert (seen.client_id, seen.listener, seen.version, seen.address) == ("http:ann", "http", 0, "127.0.0.1")
 
 
+async def test_a_login_that_has_expired_is_none(start):
+    class Clockwork:
+        @hookimpl
+        def mombroker_authenticate(self, request: ConnectRequest) -> Identity:
+            return Identity(request.client_id, request.username, expires_at=1.0 if request.username == "ann" else 9e9)
+
+    broker = await start(plugins=(Clockwork(),), http__listen="127.0.0.1:0")
+    async with client_of(broker, "ann") as ann, client_of(broker, "bob") as bob:
+        refused = await ann.get("/v1/queues")
+        assert (refused.status_code, refused.json()["detail"]) == (401, "the login has expired")
+        assert (await bob.get("/v1/queues")).status_code == 200
+
+
 async def test_what_is_somebody_elses_is_forbidden_until_it_is_granted(start):
     broker = await start(plugins=(Doorman(),), http__listen="127.0.0.1:0")
     async with client_of(broker, "ann") as ann, client_of(broker, "bob") as bob:

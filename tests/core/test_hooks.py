@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from mombroker.core import Limits
+from mombroker.hooks.events import ClientDisconnected
 from mombroker.hooks.requests import AuthContinue, AuthDone
 from mombroker.model.identity import Identity, Refusal
 from mombroker.model.message import Message
@@ -404,3 +405,56 @@ def test_a_challenge_too_large_for_the_client_ends_the_exchange() -> None:
     assert client.disconnect_reason == 0x95
     client.connect(auth_method="m", auth_data=None, maximum_packet_size=50)
     assert client.closed
+
+
+# -- logins that expire
+
+
+@pytest.mark.parametrize("version", [3, 4, 5])
+def test_a_client_is_disconnected_when_its_login_expires(version: int) -> None:
+    hooks = Policies()
+    world = World(hooks=hooks)
+    hooks.verdict = lambda request: Identity(request.client_id, "anna", expires_at=world.now + 60)
+    client = world.client("a", version)
+    client.connect()
+    world.advance(59)
+    assert not client.closed
+    world.advance(2)
+    assert client.closed
+    assert client.disconnect_reason == (0x87 if version == 5 else None)
+    assert [event.reason for event in hooks.events if isinstance(event, ClientDisconnected)] == [0x87]
+
+
+def test_a_login_without_an_end_does_not_expire() -> None:
+    hooks = Policies()
+    hooks.verdict = lambda request: Identity(request.client_id, "anna")
+    world = World(hooks=hooks)
+    client = world.client("a")
+    client.connect()
+    world.advance(600)
+    assert not client.closed
+
+
+def test_a_login_that_has_expired_already_is_refused() -> None:
+    hooks = Policies()
+    world = World(hooks=hooks)
+    hooks.verdict = lambda request: Identity(request.client_id, "anna", expires_at=world.now)
+    connack = world.client("a").connect()
+    assert connack is not None and connack.reason == 0x87
+    assert world.engine.sessions == {}
+
+
+def test_a_login_that_is_renewed_lives_on_to_its_new_end() -> None:
+    world, hooks, client = exchanging()
+    hooks.exchanges["m"] = lambda data: AuthDone(Identity("a", "anna", expires_at=world.now + 60))
+    client.connect(auth_method="m")
+    world.advance(50)
+    client.auth(0x19, "m", b"")
+    world.advance(50)
+    assert not client.closed
+    world.advance(11)
+    assert client.disconnect_reason == 0x87
+    hooks.exchanges["m"] = lambda data: AuthDone(Identity("a", "anna", expires_at=world.now if data else 0.0))
+    client.connect(auth_method="m")
+    client.auth(0x19, "m", b"old")
+    assert client.disconnect_reason == 0x87

@@ -85,6 +85,9 @@ async def test_a_client_that_nobody_knows_is_not_authorized(host, request_of, an
         Identity("c", username=5),
         Identity("c", roles="admin"),
         Identity("c", roles=7),
+        Identity("c", expires_at=-1.0),
+        Identity("c", expires_at=float("nan")),
+        Identity("c", expires_at="2030-01-01"),
     ],
 )
 async def test_a_fault_refuses_the_client_and_asks_nobody_else(host, request_of, answers, log, answer):

@@ -64,7 +64,21 @@ def test_top_level_folders_do_not_become_modules(name, tmp_path):
     assert subprocess.run([sys.executable, "-I", "-c", code], cwd=tmp_path, check=False).returncode == 0
 
 
-@pytest.mark.parametrize("name", ["storage", "users", "acl", "anonymous", "queue_limits"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "storage",
+        "users",
+        "acl",
+        "anonymous",
+        "queue_limits",
+        "client_certificates",
+        "password_file",
+        "jwt",
+        "scram",
+        "webhook",
+    ],
+)
 def test_a_built_in_plugin_is_found_through_its_entry_point(name):
     (entry,) = importlib.metadata.entry_points(group="mombroker", name=name)
     assert entry.load() is not None

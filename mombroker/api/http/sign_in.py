@@ -32,14 +32,14 @@ async def _issue(context: Context, request: Request, caller: Caller, parameters:
     if authorization(request)[0] != "basic" or username is None:
         raise Problem(NOT_LOGGED_IN, "a token is for a user who logs in with a password: use Basic")
     tokens = context.logins.tokens
-    token = Token(token=tokens.issue(caller, username), expires_in=tokens.lifetime)
+    token = Token(token=tokens.issue(caller, username), expires_in=tokens.lifetime_for(caller))
     return json_response(token, 201, {"cache-control": "no-store"})
 
 
 issue_token: Final = Endpoint(
     id="token.issue",
     summary="Get a bearer token, with Basic login",
-    description="The token stands for the login until it runs out, is revoked, or the broker stops.",
+    description="The token stands for the login until one of them runs out, it is revoked, or the broker stops.",
     parameters=Parameters(NoParameters),
     gives={201: {JSON: Token}},
     answer=_issue,

@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -273,6 +274,44 @@ async def test_a_token_of_http_is_good_over_grpc_too():
         made = await create(request, metadata=(("authorization", f"Bearer {token}"),))
         assert made.owner == "anna"
         assert await create(request, metadata=basic("anna", "secret")) == made
+
+
+class Guest:
+    """Lets in everybody until the time that the password says."""
+
+    def __init__(self) -> None:
+        self.logins: list[Identity] = []
+
+    @hookimpl
+    def mombroker_authenticate(self, request: ConnectRequest) -> Identity:
+        expires_at = float(request.password or b"0")
+        login = Identity(request.client_id, request.username, address=request.address, expires_at=expires_at)
+        self.logins.append(login)
+        return login
+
+
+async def test_a_stream_does_not_outlive_the_login_that_it_was_begun_with():
+    guest = Guest()
+    async with running(plugins=[guest]) as (_, channel):
+        messages = stubs.MessagesStub(channel)
+        for_long = basic("anna", "9e9")
+        await stubs.QueuesStub(channel).CreateQueue(pb.CreateQueueRequest(queue="jobs"), metadata=for_long)
+        # One that waits for messages ends by itself, if it has begun at all.
+        waiting = messages.Consume(metadata=basic("anna", str(time.time() + 1.0)))
+        await waiting.write(pb.ConsumeRequest(start={"queue": "jobs"}))
+        assert (await problem_of(waiting.read()))[:2] == (grpc.StatusCode.UNAUTHENTICATED, "not-logged-in")
+        # One that has messages, or sends some, ends with the next.
+        consume, produce = messages.Consume(metadata=for_long), messages.Produce(metadata=for_long)
+        await produce.write(pb.ProduceRequest(number=1, queue="jobs", messages=[{"text": "1"}]))
+        assert (await produce.read()).number == 1
+        await consume.write(pb.ConsumeRequest(start={"queue": "jobs"}))
+        (first,) = (await consume.read()).messages.messages
+        for login in guest.logins:
+            object.__setattr__(login, "expires_at", 1.0)
+        await produce.write(pb.ProduceRequest(number=2, queue="jobs", messages=[{"text": "2"}]))
+        assert (await produce.read()).failure.code == "not-logged-in"
+        await consume.write(pb.ConsumeRequest(number=1, ack={"leases": [first.lease]}))
+        assert (await consume.read()).failure.code == "not-logged-in"
 
 
 class Anna:

@@ -88,6 +88,20 @@ def test_a_token_runs_out():
     assert not tokens.revoke(token)
 
 
+def test_a_token_does_not_outlive_the_login_that_it_was_given_for():
+    now, date = [100.0], [1_700_000_000.0]
+    tokens = Tokens(10.0, lambda: now[0], lambda: date[0])
+    caller = Caller(Identity("http:ann", "ann", expires_at=1_700_000_004.0), "http")
+    assert tokens.lifetime_for(caller) == 4.0
+    first, second = tokens.issue(caller, "ann"), tokens.issue(caller, "ann")
+    date[0] += 4.0
+    assert tokens.find(first) is None
+    now[0] = 104.0
+    assert not tokens.revoke(second)
+    unlimited = Caller(Identity("http:ann", "ann"), "http")
+    assert tokens.lifetime_for(unlimited) == 10.0
+
+
 def test_the_oldest_token_of_a_user_gives_way_and_others_keep_theirs():
     tokens = Tokens(10.0, lambda: 0.0)
     caller = Caller(Identity("http:ann", "ann"), "http")
