@@ -58,6 +58,10 @@ def persist(engine: "Engine", session: Session) -> None:
         "will": will.fields() if will is not None else None,
     }
     engine.barrier.unit.put(TABLE_SESSION, engine.key_of(session), dump(record))
+    queue = session.queue
+    if session.connection is None and queue.count and queue.touched != engine.barrier.number:
+        # How far it was sent messages goes along: sending alone is written nowhere.
+        engine.barrier.touch(queue)
 
 
 def end(engine: "Engine", session: Session) -> None:
