@@ -15,7 +15,7 @@ from tests.broker.client import Client
 from tests.processes.server import Server
 from tests.reliability.torture.mqtt_clients import FOR_EVER
 from tests.reliability.torture.proxy import Wire
-from tests.reliability.torture.run import CLOCK, FAILED, Run
+from tests.reliability.torture.run import CLOCK, FAILED, FULL, Run
 from tests.reliability.torture.shim import ALLOCATE, ERROR, KILL, META, SHORT, SYNC, WRITE, Trouble
 
 BALLAST = bytes(60_000)
@@ -248,9 +248,14 @@ async def no_room(run: Run) -> None:
     shim = run.shim
     await run.load(1, 50)
     run.check_refusals()
+    seen = len(run.server.log)
     which = run.random.choice((WRITE, WRITE | ALLOCATE, SYNC, WRITE | META | SYNC | ALLOCATE))
     shim.arm(Trouble(which, ERROR, errno.ENOSPC, after=run.random.randint(0, 10)))
-    await run.until(lambda: shim.hits > 0 or run.server.ended, "nothing is written", alone=True)
+
+    def noticed() -> bool:
+        return run.server.ended or any(entry.get("event") == FULL for entry in run.server.log[seen:])
+
+    await run.until(noticed, "nobody notices that there is no room", alone=True)
     await asyncio.sleep(run.random.random() * 1.5)
     with contextlib.suppress(ConnectionError, EOFError):  # it may have ended
         await run.cast.keeper.look()
