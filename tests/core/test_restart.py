@@ -129,6 +129,34 @@ def test_what_a_client_was_sent_before_a_crash_is_marked_even_after_its_will_and
     assert [(packet.payload(), packet.dup) for packet in subscriber.publishes()] == [(b"sent", True)]
 
 
+@pytest.mark.parametrize("stopped", [False, True], ids=["client-goes", "broker-is-stopped"])
+def test_what_was_sent_to_a_client_that_went_first_comes_again_as_a_duplicate(tmp_path: Path, stopped: bool) -> None:
+    world = DiskWorld(tmp_path)
+    try:
+        subscriber, publisher = world.client("sub"), world.client("pub")
+        for client in (subscriber, publisher):
+            back(client)
+        subscriber.subscribe("t", qos=2)
+        subscriber.auto = False
+        for number in range(3):
+            publisher.publish("t", str(number), 2)
+        first = subscriber.publishes()
+        assert len(first) == 3
+        if stopped:
+            world.engine.shut_down()
+            world.run()
+        else:
+            subscriber.cut()
+        world.crash()
+        publisher.connect(clean=False, session_expiry=FOREVER)
+        publisher.publish("t", "new", 2)
+        back(subscriber)
+        again = [(packet.payload(), packet.dup) for packet in subscriber.publishes()]
+        assert again == [(b"0", True), (b"1", True), (b"2", True), (b"new", False)]
+    finally:
+        world.disk.close()
+
+
 def test_a_large_backlog_with_shared_bodies_comes_back_from_disk_in_order(tmp_path: Path) -> None:
     world = DiskWorld(tmp_path)
     try:

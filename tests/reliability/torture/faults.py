@@ -1,6 +1,7 @@
 """What is done to a broker, its clients, its disk, its clock, and the network between."""
 
 import asyncio
+import contextlib
 import errno
 import math
 import resource
@@ -14,7 +15,7 @@ from tests.broker.client import Client
 from tests.processes.server import Server
 from tests.reliability.torture.mqtt_clients import FOR_EVER
 from tests.reliability.torture.proxy import Wire
-from tests.reliability.torture.run import CLOCK, FAILED, Run
+from tests.reliability.torture.run import CLOCK, FAILED, FULL, Run
 from tests.reliability.torture.shim import ALLOCATE, ERROR, KILL, META, SHORT, SYNC, WRITE, Trouble
 
 BALLAST = bytes(60_000)
@@ -246,11 +247,18 @@ async def no_room(run: Run) -> None:
     assert run.shim is not None
     shim = run.shim
     await run.load(1, 50)
-    run.refusals(expected=False)
+    run.check_refusals()
+    seen = len(run.server.log)
     which = run.random.choice((WRITE, WRITE | ALLOCATE, SYNC, WRITE | META | SYNC | ALLOCATE))
     shim.arm(Trouble(which, ERROR, errno.ENOSPC, after=run.random.randint(0, 10)))
-    await run.until(lambda: shim.hits > 0 or run.server.ended, "nothing is written", alone=True)
+
+    def noticed() -> bool:
+        return run.server.ended or any(entry.get("event") == FULL for entry in run.server.log[seen:])
+
+    await run.until(noticed, "nobody notices that there is no room", alone=True)
     await asyncio.sleep(run.random.random() * 1.5)
+    with contextlib.suppress(ConnectionError, EOFError):  # it may have ended
+        await run.cast.keeper.look()
     shim.disarm()
     if run.server.ended:
         await _failed(run, await run.ended())
@@ -267,7 +275,7 @@ async def _healed(run: Run) -> None:
     await run.retried(lambda: _accepted(run))
     run.proxy.cut_all()
     await run.load(50, 100)
-    run.refusals(expected=True)
+    run.has_room()
 
 
 async def _accepted(run: Run) -> None:
@@ -278,7 +286,7 @@ async def _accepted(run: Run) -> None:
 
 async def full_disk(run: Run) -> None:
     """The data file may not become larger. All that was accepted until one is refused is there, also after a kill."""
-    run.refusals(expected=False)
+    run.check_refusals()
     size = (run.folder / "data" / "data.mdb").stat().st_size
     port = run.server.port
     async with await Client.connected(port, "ballast", clean_start=False, session_expiry=FOR_EVER) as client:
