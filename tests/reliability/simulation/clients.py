@@ -132,9 +132,10 @@ class Client:
         if self.link is not None:
             if self.connected and not takeover:
                 return
-            if takeover:
+            if takeover and self.accepted:
+                # One whose CONNECT may still be on its way would come after the new one, and take the session over.
                 self.old_links.append(self.link)
-                self._leave()
+                self._leave(told=False)
             else:
                 self.run.world.cut(self.link)
         if self._may_have_expired() and not self.must_clean:
@@ -454,7 +455,8 @@ class Client:
             return
         self._leave()
 
-    def _leave(self) -> None:
+    def _leave(self, told: bool = True) -> None:
+        """The connection is over. ``told``: the broker knows."""
         self.link = None
         if self.accepted:
             self.left_at = self.world.now
@@ -464,22 +466,35 @@ class Client:
         elif not self.has_state or not self.wants.get("lasting"):
             # Whether there is a new session, or the old one, nobody knows.
             self.must_clean = True
+        if self.will is not None and not self.will.armed:
+            self._arm(self.will, told)
         self.connected = False
         self.accepted = False
-        if self.will is not None and not self.will.armed:
-            self.will.armed = True
-            delay = min(self.will.life, self.expiry if self.account.lasting else 0)
-            self.will.due = self.world.now + delay if delay else 0.0
         self.acks.clear()
         self.pending.clear()
         if not self.account.lasting or not self.wants.get("lasting"):
             self.oracle.unsure(self.account)
         self.account.connected = False
 
+    def _arm(self, will: Sent, told: bool) -> None:
+        """The connection has ended: its will is due, at once or after its delay."""
+        will.armed = True
+        delay = min(will.life, self.expiry if self.account.lasting else 0)
+        will.due = self.world.now + delay if delay else 0.0
+        certain = self.accepted and not self.leaving and not self.oracle.lossy and not self.config.may_reject()
+        if told and certain and will.qos and not self.world.dying:
+            will.witnesses = self.oracle.witnesses(will)
+            if not delay:
+                self.world.when_durable(lambda: self.oracle.owe_will(will))
+
     def died(self) -> None:
         """The broker has died: its links are closed already. A session that counted as connected ends its connection
         when the next broker starts, by that one's clock."""
         self.left_at = min(self.left_at, self.world.now)
+        for will in self.wills:
+            # When it is due now depends on what of its client's end was on disk.
+            will.witnesses = []
+            will.due = min(will.due, self.left_at + will.life)
 
     def _take_connack(self, packet: ConnAck) -> None:
         if packet.reason:
@@ -558,6 +573,13 @@ class Client:
             sent = self.oracle.delivered(self.account, number, name, qos, packet.retain, packet.dup, len(payload))
             if sent.is_will:
                 self._check_will(sent)
+            elif (
+                given is not None
+                and given.message_expiry is not None
+                and given.message_expiry > sent.life
+                and not self.config.goes_back
+            ):
+                raise Found(f"{self.client_id} got {sent} with {given.message_expiry} s to live, of {sent.life:g}")
         if qos == 1:
             self.pending[packet_id] = number
             self.acks.append((PUBACK, packet_id, number))
@@ -629,6 +651,12 @@ class Client:
         """Come back if there is a session to come back to, and take what there is."""
         if self.link is not None and self.leaving:
             self.world.cut(self.link)
+        for link in list(self.old_links):
+            self.world.cut(link)
+        if not round and self.link is None and not self.oracle.lossy:
+            for will in self.wills:
+                if will.armed and will.due and will.due <= self.world.latest:
+                    self.oracle.owe_will(will)
         self.prompt = True
         if self.link is not None:
             self.world.stall(self.link, False)
@@ -649,6 +677,20 @@ class Client:
         lost = self.run.unexcused(queue, [self._causes(sent, queue) for sent in missing])
         if lost is not None:
             raise Found(f"{self.client_id} never got {missing[lost]}, acknowledged and owed ({len(missing)} in all)")
+        retained = [
+            (sub, topic, [self.oracle.sent[number] for number in found])
+            for (sub, topic), found in account.retained_owed.items()
+            if sub.sure
+        ]
+        causes = [
+            sorted({cause for sent in found for cause in self._causes(sent, queue)}) for _, topic, found in retained
+        ]
+        lost = self.run.unexcused(queue, causes)
+        if lost is not None:
+            sub, topic, found = retained[lost]
+            raise Found(
+                f"{self.client_id} subscribed to {sub.filter} and never got what is retained for {topic}: {found[0]}"
+            )
 
     def _causes(self, sent: Sent, queue: str) -> list[str]:
         """Why a message that is owed may have been dropped."""
@@ -656,7 +698,8 @@ class Client:
         policy = self.config.policy(queue)
         if self.config.withheld(self.client_id, sent.topic):
             found.append("refused-by-hook")
-        if sent.expires and self.world.latest >= sent.expires or policy.message_ttl:
+        age = self.config.limits.max_message_age if sent.is_will else 0
+        if sent.expires and self.world.latest >= sent.expires or policy.message_ttl or age:
             found.append("expired")
         if policy.max_messages < 1_000_000 or policy.max_bytes < 1 << 30:
             found.append("overflow")

@@ -1,6 +1,7 @@
 """``python tests/reliability simulation``: run seeds, say what was found, replay it, make it smaller."""
 
 import argparse
+import multiprocessing
 import random
 import sys
 import time
@@ -61,12 +62,9 @@ def main(argv: list[str]) -> int:
     begun = time.monotonic()
     counts: Counter[str] = Counter()
     failures: list[str] = []
-    for seed in seeds_of(options.seeds):
+    for seed, (reason, done) in _attempts(options):
         if options.seconds and time.monotonic() - begun > options.seconds:
             break
-        only = frozenset(seeds_of(options.only)) if options.only else frozenset(range(options.steps))
-        without = frozenset(range(options.steps)) - only
-        reason, done = attempt(seed, options.steps, without, options.trace)
         counts.update(done)
         if reason is not None:
             failures.append(f"seed {seed}: {reason}")
@@ -82,6 +80,24 @@ def main(argv: list[str]) -> int:
     if options.publish:
         stopwatch.publish(dict(counts), failures)
     return 1 if failures else 0
+
+
+def _attempts(options: argparse.Namespace) -> Iterator[tuple[int, tuple[str | None, Counter[str]]]]:
+    """The runs that the command line asks for, in order."""
+    seeds = seeds_of(options.seeds)
+    if options.jobs > 1:
+        with multiprocessing.Pool(options.jobs) as pool:
+            yield from pool.imap(_job, ((seed, options.steps) for seed in seeds), chunksize=20)
+        return
+    only = frozenset(seeds_of(options.only)) if options.only else frozenset(range(options.steps))
+    without = frozenset(range(options.steps)) - only
+    for seed in seeds:
+        yield seed, attempt(seed, options.steps, without, options.trace)
+
+
+def _job(asked: tuple[int, int]) -> tuple[int, tuple[str | None, Counter[str]]]:
+    seed, steps = asked
+    return seed, attempt(seed, steps)
 
 
 def report(seed: int, steps: int, reason: str) -> None:

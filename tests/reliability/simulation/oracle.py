@@ -147,6 +147,8 @@ class Account:
         self.owed: dict[int, Sent] = {}
         self.copies: Counter[int] = Counter()
         self.fresh: Counter[int] = Counter()
+        self.exact: Counter[int] = Counter()
+        self.plain: Counter[int] = Counter()
         self.done: set[int] = set()
         self.last: dict[tuple[str, str, int, int], int] = {}
         self.retained_owed: dict[tuple[Sub, str], set[int]] = {}
@@ -186,9 +188,7 @@ class Oracle:
         elif self.config.publish_refused(topic):
             sent.banned = "the publish hook refuses it"
         elif qos and size:
-            sent.witnesses = [
-                sub for sub in self.live[topic] if sub.sure and not (sub.no_local and sub.account is publisher)
-            ]
+            sent.witnesses = self.witnesses(sent)
         if retain and not sent.banned:
             self.retained[topic].append(sent)
         return sent
@@ -235,6 +235,23 @@ class Oracle:
         if sent.over is NEVER:
             sent.over = self.clock()
             sent.witnesses = []
+
+    def owe_will(self, sent: Sent) -> None:
+        """A will has been published, and that is on disk."""
+        if sent.banned or sent.acked is not NEVER:
+            return
+        self.counts["wills owed"] += 1
+        sent.acked = self.clock()
+        for sub in sent.witnesses:
+            if sub.sure and sub.qos and sub.account.lasting and not sub.group:
+                self._owe(sent, sub.account)
+        sent.witnesses = []
+
+    def witnesses(self, sent: Sent) -> list[Sub]:
+        """Who is surely subscribed to a message's topic now."""
+        return [
+            sub for sub in self.live[sent.topic] if sub.sure and not (sub.no_local and sub.account is sent.publisher)
+        ]
 
     def forbid(self, sent: Sent, why: str) -> None:
         """From now on it would be a lie if the message were published."""
@@ -338,6 +355,8 @@ class Oracle:
         account.possible.clear()
         account.copies.clear()
         account.fresh.clear()
+        account.exact.clear()
+        account.plain.clear()
         account.done.clear()
         account.last.clear()
         account.flagged.clear()
@@ -378,8 +397,7 @@ class Oracle:
             self._retained_delivery(account, sent, subs)
         elif not is_shared and not sent.retain:
             self._check_copies(account, sent, subs, qos, copies, dup)
-            if sent.sends == 1 or any(sub.qos and sub.granted <= sent.moment for sub in subs):
-                # What was sent again may have been taken the first time when nobody was subscribed.
+            if sent.sends == 1 or self._was_taken_for(account, sent, subs):
                 self._check_order(account, sent, qos, copies)
         if retain and not sent.retain:
             raise Found(f"{account.client_id} got {sent} as a retained message, and it is none")
@@ -439,15 +457,26 @@ class Oracle:
         number = sent.number
         if sent.is_will and qos < 2 and self.config.crashes:
             return  # published before a crash, and again afterwards if that was not on disk
-        if qos == 2 and copies > 1 and not (sent.tainted and not account.lasting):
-            raise Found(f"{account.client_id} got {sent} {copies} times, exactly once was promised")
-        if qos == 0 and copies > sent.sends and not (self.config.limits.queue_qos0 and self.config.crashes):
-            raise Found(f"{account.client_id} got {sent} {copies} times, it was sent {sent.sends} times")
+        if qos == 2:
+            account.exact[number] += 1
+            if account.exact[number] > 1 and not (sent.tainted and not account.lasting):
+                raise Found(f"{account.client_id} got {sent} {copies} times, exactly once was promised")
+        if qos == 0:
+            account.plain[number] += 1
+            repeats = self.config.limits.queue_qos0 and self.config.crashes
+            if account.plain[number] > sent.sends and not repeats:
+                raise Found(f"{account.client_id} got {sent} {copies} times, it was sent {sent.sends} times")
         if qos == 1:
             if account.fresh[number] > sent.sends:
                 raise Found(f"{account.client_id} got {sent} again without DUP")
             if number in account.done and sent.sends == 1:
                 raise Found(f"{account.client_id} got {sent} again after it had acknowledged it for good")
+
+    def _was_taken_for(self, account: Account, sent: Sent, subs: list[Sub]) -> bool:
+        """Whether a message that was sent again was surely for this client when it was taken the first time."""
+        if f"client:{account.client_id}" in self.config.policies:
+            return False
+        return any(sub.qos and sub.sure and sub.granted <= sent.moment for sub in subs)
 
     def _check_order(self, account: Account, sent: Sent, qos: int, copies: int) -> None:
         if copies > 1 or sent.tainted or sent.is_will:
@@ -483,6 +512,10 @@ class Oracle:
         for topic in sub.topics:
             found, nothing = self._candidates(topic, sub.asked, sub.granted)
             if nothing or not found or not sub.qos or not self.config.may(account.client_id, "receive", topic):
+                continue
+            if self.lossy:
+                continue  # what was queued for it may have been refused along with a publish
+            if sub.no_local and any(self.sent[number].publisher is account for number in found):
                 continue
             if all(self.sent[number].qos for number in found):
                 account.retained_owed[(sub, topic)] = found

@@ -121,7 +121,7 @@ class Run:
         world = self.world
         if world.failed is not None:
             raise Found(f"the broker has given up: {world.failed}")
-        if world.log.defects:
+        if world.log.defects or self.steps % 16 == 0:
             world.check()
 
     def settle(self) -> None:
@@ -130,6 +130,7 @@ class Run:
         world.hold_commits = world.hold_reads = False
         world.full = False
         world.fail_next = None
+        world.rest()
         for round in range(SETTLE_ROUNDS):
             for actor in self.actors:
                 actor.settle(round)
@@ -139,7 +140,41 @@ class Run:
         world.check()
         for actor in self.actors:
             actor.check()
+        self._check_groups()
+        self._check_rest()
         world.finish_counts()
+
+    def _check_groups(self) -> None:
+        """What is owed to the members of shared subscriptions together."""
+        for name, group in self.oracle.groups.items():
+            owed = [sent for sent, subs in group.owed.values() if any(sub.sure for sub in subs)]
+            causes: list[list[str]] = []
+            for sent in owed:
+                found = ["refused-by-hook"] if self.config.sees_deliver else []
+                policy = self.config.policy(name)
+                if sent.expires or policy.message_ttl:
+                    found.append("expired")
+                causes.append(found + ["overflow"])
+            lost = self.unexcused(name, causes)
+            if lost is not None:
+                raise Found(f"no member of {name} ever got {owed[lost]}, acknowledged and owed ({len(owed)} in all)")
+
+    def _check_rest(self) -> None:
+        """Nobody who is connected and acknowledges everything has anything in flight, or waiting."""
+        engine = self.world.engine
+        if not engine.is_settled() or self.world.reads:
+            raise Found("the broker does not come to rest")
+        waiting = {queue.spec.name: queue for queue in engine.queues_by_id.values() if queue.count or queue.bytes}
+        for session in engine.sessions.values():
+            if session.connection is None:
+                continue
+            if session.inflight:
+                raise Found(
+                    f"{session.client_id} has acknowledged everything, and {len(session.inflight)} are in flight"
+                )
+            name = session.queue.spec.name
+            if name in waiting:
+                raise Found(f"{name} keeps {waiting[name].count} messages, {waiting[name].bytes} bytes from its client")
 
     def counts(self) -> Counter[str]:
         """What was done and checked."""

@@ -16,6 +16,7 @@ from mombroker.core.connection import CLOSED
 from mombroker.core.queue import Queue, Ref
 from mombroker.core.session import Session
 from mombroker.model.errors import StoreError, StoreFull
+from mombroker.model.queues import Overflow
 from mombroker.model.unit import Unit
 from mombroker.mqtt.packets import Publish
 
@@ -24,6 +25,8 @@ from .found import Found
 
 START = 1_700_000_000.0
 REST_LIMIT = 200_000
+MOST_IN_MEMORY = 2 * (4096 + 1024)
+STRICT = (Overflow.REJECT, Overflow.DROP_NEWEST)
 
 
 class Log:
@@ -139,7 +142,7 @@ class World(Outside):
         self.full = False
         self.was_full = False
         self.fail_next: bool | None = None
-        self.durable_marks: list[tuple[int, list[Callable[[], None]]]] = []
+        self.dying = False
         self.acks_early = False
         self._begin()
 
@@ -424,6 +427,8 @@ class World(Outside):
 
     def when_durable(self, told: Callable[[], None]) -> None:
         """Call back once everything that the broker has dealt with so far is on disk; never, if it dies before."""
+        if self.dying:
+            return
         if self.engine.is_settled() and not self.full:
             told()
         else:
@@ -452,10 +457,8 @@ class World(Outside):
 
     def _die(self) -> None:
         self.moment += 1
-        statistics = self.engine.statistics
-        self.counts["packets to the broker"] += statistics.packets_received
-        for cause, count in statistics.dropped.items():
-            self.drops[cause] += count
+        self.dying = True
+        self._count_engine()
         links = self.links
         self.links = []
         self.questions = []
@@ -466,6 +469,7 @@ class World(Outside):
             link.end.closed(link)
         for told in self.when_dead:
             told()
+        self.dying = False
 
     def restart(self) -> None:
         """An orderly restart: clients are told, and what they sent is on disk."""
@@ -497,11 +501,28 @@ class World(Outside):
         if self.log.defects:
             raise Found(f"an internal error: {self.log.defects[0]}")
         for queue in self.engine.queues_by_id.values():
-            if queue.count < 0 or queue.bytes < 0:
-                raise Found(f"{queue.spec.name} counts {queue.count} messages, {queue.bytes} bytes")
+            self._check_queue(queue)
+
+    def _check_queue(self, queue: Queue) -> None:
+        name = queue.spec.name
+        policy = queue.policy
+        if queue.count < 0 or queue.bytes < 0:
+            raise Found(f"{name} counts {queue.count} messages, {queue.bytes} bytes")
+        in_memory = len(queue.ready) - queue.ready_head + len(queue.tail or ())
+        # Of one that drops its oldest a page is read while its client is away.
+        may_be_read = policy.overflow is Overflow.DROP_OLDEST and (
+            policy.max_messages < 1_000_000 or 0 < policy.max_bytes < 1 << 30
+        )
+        if in_memory > MOST_IN_MEMORY or in_memory and not queue.attached and not may_be_read:
+            raise Found(f"{name} keeps {in_memory} messages in memory")
+        if policy.max_messages and queue.count > policy.max_messages and policy.overflow in STRICT:
+            raise Found(f"{name} holds {queue.count} messages, its policy allows {policy.max_messages}")
 
     def finish_counts(self) -> None:
         """Add what the engine that still runs has counted."""
+        self._count_engine()
+
+    def _count_engine(self) -> None:
         statistics = self.engine.statistics
         self.counts["packets to the broker"] += statistics.packets_received
         for cause, count in statistics.dropped.items():
