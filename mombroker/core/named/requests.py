@@ -245,6 +245,8 @@ class Requests:
             elif earliest == 0.0 or pending.deadline < earliest:
                 earliest = pending.deadline
         for pending in late:
+            if self.pending.get(pending.id) is not pending:
+                continue  # its queue has found out first, when a worker got room
             self.fail(pending, DEADLINE_PASSED, f"{pending.service.name} did not answer in time", "")
         if earliest:
             self.sweep_by(max(earliest, engine.now + SWEEP_SECONDS))

@@ -417,3 +417,12 @@ def test_half_a_reply_is_not_gone_on_with_by_another_worker() -> None:
     assert users(asks.got[1]) == {"mom-error": "service-failed"}
     assert second.got == [] and len(asks.got) == 2
     assert world.engine.requests.services["s"].queue.count == 0
+
+
+def test_a_caller_is_told_of_a_deadline_once_when_a_worker_gets_room_by_it() -> None:
+    world = NativeWorld()
+    world.serve(credit=1)
+    running, waiting = world.ask("0", seconds=0.3), world.ask("1", seconds=0.3)
+    world.advance(1)
+    assert running.failure is not None and waiting.failure is not None
+    assert {running.failure[0], waiting.failure[0]} == {"deadline-passed"}

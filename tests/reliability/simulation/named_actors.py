@@ -450,14 +450,15 @@ class Queues:
         place = self.oracle.place(stream.queue.name)
         if place is not None:
             place.last_use = engine.now
-        serial = 0
+        serials: list[int] = []
         for lease in list(self.out.values()):
             if lease.stream is stream and not lease.ended:
-                serial = self.oracle.given_back(lease.token, 0.0)
+                serials.append(self.oracle.given_back(lease.token, 0.0))
                 del self.out[lease.token]
         stream.queue.remove(stream)
-        if serial:
+        for serial in serials:
             self.tell(engine, serial, True)
+            self.tell(engine, serial, False)
         engine.wake()
 
     def add_credit(self, rng: Random) -> None:

@@ -174,8 +174,10 @@ class Consumer:
         engine = self.queues.world.engine
         oracle.at(engine.now)
         for token in self.held.values():
+            oracle.full = oracle.full or engine.barrier.refusing
             serial = oracle.given_back(token, 0.0)
             self.queues.tell(engine, serial, True)
+            self.queues.tell(engine, serial, False)
         self.held.clear()
 
     def died(self) -> None:

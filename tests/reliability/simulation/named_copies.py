@@ -33,8 +33,9 @@ class Place:
     """A queue from its creation to its deletion; a queue made again under the same name is another place.
 
     ``existed`` are (serial, whether it was there then), the first one on disk. ``unseen`` counts connections that broke
-    with deliveries nobody has seen. ``hasty``: it has a consumer of QoS 0, whose messages are gone before they are seen.
-    ``trims``: it may have to make room, now or as soon as it can. ``dropped`` is what the broker says it has dropped, over all its lives.
+    with deliveries nobody has seen. ``hasty``: it has a consumer of QoS 0, whose messages are gone before they are
+    seen. ``trims``: it may have to make room, now or as soon as it can. ``dropped`` is what the broker says it has
+    dropped, over all its lives.
     """
 
     def __init__(self, name: str, rules: Rules, created_at: float, serial: int) -> None:
@@ -97,8 +98,8 @@ class Hold:
 @dataclass(frozen=True)
 class Life:
     """What is true of a message from ``serial`` on. ``durable``: once the broker has told that this is on disk, it is.
-    ``low`` and ``high`` bound how often the message has come back. It is not to be delivered before ``ready_at``, and may
-    be from ``ready_by`` on; expiry is bounded too. Times are Unix seconds."""
+    ``low`` and ``high`` bound how often the message has come back. It is not to be delivered before ``ready_at``, and
+    may be from ``ready_by`` on; expiry is bounded too. Times are Unix seconds."""
 
     serial: int
     durable: bool
@@ -115,8 +116,9 @@ class Life:
 class Copy:
     """One message in one queue. ``order`` is that of the puts. ``plain``: it has never left its lane, so that it keeps
     its order. ``attempts`` are the serials of puts whose fate is not known; ``owed``: one of them is on disk.
-    ``moved``: it may be somewhere else than where it was put. ``droppable``: it may have had to make room;
-    ``excused``: it may be gone for another reason. ``begun`` counts what was done to it."""
+    ``moved``: it may be somewhere else than where it was put. ``doomed``: it is to be a dead letter as soon as the disk
+    has room. ``droppable``: it may have had to make room; ``excused``: it may be gone for another reason. ``begun``
+    counts what was done to it."""
 
     number: int
     home: Place
@@ -132,10 +134,11 @@ class Copy:
     owed: bool = False
     moved: bool = False
     redriven: bool = False
+    doomed: bool = False
     droppable: bool = False
     excused: bool = False
     begun: int = 0
-    unseen: int = 0
+    unseen: dict[str, int] = field(default_factory=dict)
     holds: list[Hold] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
 
@@ -148,6 +151,14 @@ class Copy:
         """Something was done to it."""
         self.begun += 1
         self.lives.append(replace(self.life, serial=serial, durable=durable, **changes))
+
+    def note_unseen(self, place: Place) -> None:
+        """What nobody has seen in a place so far is of no interest any more."""
+        self.unseen[place.name] = place.unseen
+
+    def unseen_in(self, place: Place) -> int:
+        """How many connections have broken since then that may have had it."""
+        return place.unseen - self.unseen.get(place.name, 0)
 
     def learn(self, **changes: Any) -> None:
         """More is known of how it is."""
@@ -193,4 +204,4 @@ class Copy:
     def note(self, what: str) -> None:
         """Remember the last things that happened to it, for a report."""
         self.told.append(what)
-        del self.told[:-12]
+        del self.told[:-40]

@@ -100,6 +100,8 @@ class NamedOracle:
             if place in copy.life.places:
                 for hold in copy.open_holds():
                     if self.holds.get(hold.token, (copy, hold, GONE))[2] is place:
+                        if hold.deadline <= self.now or copy.unseen_in(place):
+                            self._perhaps_returned(copy, place)
                         hold.ended = True
         self.counts["queues deleted"] += 1
         return serial
@@ -169,8 +171,8 @@ class NamedOracle:
             wanted.deliver_at <= self.now and old is None,
             wanted.expires_at or NEVER,
             wanted.id,
-            unseen=place.unseen,
         )
+        copy.note_unseen(place)
         if old is not None:
             # The window of its id has passed, or the first one was not kept.
             self._check_gone(old, place)
@@ -302,6 +304,8 @@ class NamedOracle:
             # A repetition takes its place, as if it had come first.
             copy.plain = False
             copy.begin(min(copy.attempts), places=frozenset((copy.home,)), low=0, high=NEVER)
+            if copy.home.rules.overflow != "reject" and self._is_over(copy.home):
+                self._trim(copy.home, list(copy.home.copies.values()))
             return
         copy.home.seen.pop(copy.id, None)
         left = copy.life.places - {copy.home} if not copy.moved else copy.life.places
@@ -312,8 +316,9 @@ class NamedOracle:
         """A message that was to be moved then is still where it was, to be moved later."""
         for copy in self._copies_anywhere():
             for index, life in enumerate(copy.lives):
-                if life.serial == serial:
-                    copy.lives[index] = _in_more(life, copy.home)
+                if life.serial == serial and index:
+                    for place in copy.lives[index - 1].places:
+                        copy.lives[index] = _in_more(copy.lives[index], place)
 
     # -- out
 
@@ -368,7 +373,7 @@ class NamedOracle:
     def _check_deliveries(self, copy: Copy, place: Place, delivery: Delivery, returned: int) -> None:
         """How often the broker says it was delivered; and that it is where it is, is known now."""
         life = copy.life
-        low, high = life.low + returned, life.high + returned + place.unseen - copy.unseen
+        low, high = life.low + returned, life.high + returned + copy.unseen_in(place)
         count = delivery.count - 1
         moved = life.places != frozenset((place,)) and (place is not copy.home or copy.redriven)
         if count < 0:
@@ -385,7 +390,7 @@ class NamedOracle:
                 copy.begin(self.next(), low=count, high=count)
             else:
                 copy.learn(low=count, high=count)
-            copy.unseen = place.unseen
+            copy.note_unseen(place)
         most = place.rules.max_deliveries
         if most and count >= most:
             raise Found(f"{place} delivers message {delivery.number} for the {count + 1}. time, of {most} allowed")
@@ -393,6 +398,7 @@ class NamedOracle:
             # Nobody is given a message that has moved before the move is on disk.
             copy.lives = [replace(copy.life, ready_at=0.0, ready_by=0.0)]
             copy.redriven = False
+        copy.doomed = False
         copy.learn(places=frozenset((place,)))
 
     def _check_consumer(self, copy: Copy, place: Place, delivery: Delivery) -> None:
@@ -439,7 +445,7 @@ class NamedOracle:
         self._turn = self.serial
         self.turning = False
         for copy, what in left_out:
-            if not copy.holds and copy.home.unseen == copy.unseen:
+            if not copy.holds and not copy.unseen_in(copy.home):
                 raise Found(what)
 
     def _is_waiting(self, copy: Copy, place: Place) -> bool:
@@ -463,7 +469,7 @@ class NamedOracle:
         copy, hold, place = found
         if hold.deadline > self.now and place.exists() and not hold.ghost:
             raise Found(f"{place} has ended the lease of {copy.number} {hold.deadline - self.now:.3f} s early")
-        self._returned(copy, hold, place, self.next(), True)
+        self._returned(copy, hold, place, self.next(), True, sure=False)
 
     def extended(self, token: str, deadline: float) -> None:
         """A lease ends later."""
@@ -482,6 +488,7 @@ class NamedOracle:
         place.last_use = self.now
         self.counts["messages handled"] += 1
         copy.note(f"acked {serial}")
+        copy.excused = True
         if not hold.ghost:
             copy.begin(serial, places=frozenset((GONE,)))
         return serial
@@ -496,7 +503,9 @@ class NamedOracle:
             self._returned(copy, hold, place, serial, counted, delay)
         return serial
 
-    def _returned(self, copy: Copy, hold: Hold, place: Place, serial: int, counted: bool, delay: float = 0.0) -> None:
+    def _returned(
+        self, copy: Copy, hold: Hold, place: Place, serial: int, counted: bool, delay: float = 0.0, sure: bool = True
+    ) -> None:
         hold.ended = True
         copy.note(f"returned {serial} for {delay} s, {counted}")
         if hold.ghost or not counted:
@@ -505,13 +514,13 @@ class NamedOracle:
         low, high = life.low + 1, life.high + 1
         most = place.rules.max_deliveries
         places = life.places
-        if most and high + place.unseen - copy.unseen >= most:
+        if most and high + copy.unseen_in(place) >= most:
             places = places | {self._end_of(place)}
-            if low >= most and not self.full:
+            if low >= most and not self.full and sure:
                 places = places - {place}
                 low = high = 0
-            copy.excused = copy.excused or GONE in places
-            copy.moved = True
+            copy.excused = True
+            copy.moved = copy.doomed = True
             copy.begin(serial, False, places=places, low=low, high=high)
             return
         if delay <= 0.0:
@@ -546,7 +555,7 @@ class NamedOracle:
         self.counts["messages rejected"] += 1
         if hold.ghost:
             return serial
-        copy.moved = True
+        copy.moved = copy.doomed = True
         life_high = copy.life.high
         places = frozenset((self._end_of(place),))
         # A full disk keeps it where it is, for nobody to see, until there is room.
@@ -554,7 +563,7 @@ class NamedOracle:
             copy.begin(serial, False, places=places | {place}, low=0, high=life_high + 1)
         else:
             copy.begin(serial, False, places=places, low=0, high=life_high + 1)
-        copy.excused = copy.excused or GONE in places
+        copy.excused = True
         return serial
 
     def redriven(self, place: Place, token: str, moved: bool) -> int:
@@ -578,7 +587,7 @@ class NamedOracle:
             del home.copies[copy.number]
             current.copies[copy.number] = copy
             home = copy.home = current
-            copy.unseen = home.unseen
+            copy.note_unseen(home)
         self.counts["dead letters moved back"] += 1
         home.last_move = serial
         copy.plain = False
@@ -598,6 +607,8 @@ class NamedOracle:
             expires_high=NEVER,
         )
         copy.note(f"redriven {serial}")
+        if home.rules.overflow != "reject" and self._is_over(home):
+            self._trim(home, list(home.copies.values()))
         return serial
 
     def can_be_redriven(self, token: str) -> bool:
@@ -657,14 +668,14 @@ class NamedOracle:
     def _crash_copy(self, copy: Copy) -> None:
         for hold in copy.open_holds():
             where = self._place_of(copy)
-            if hold.deadline <= self.now or where.unseen > copy.unseen:
+            if hold.deadline <= self.now or copy.unseen_in(where):
                 self._perhaps_returned(copy, where)
         self._widen(copy)
         place = self._place_of(copy)
-        high = copy.life.high + place.unseen - copy.unseen
+        high = copy.life.high + copy.unseen_in(place)
         copy.learn(high=high)
         copy.crashed()
-        copy.unseen = 0
+        copy.unseen = {}
         copy.note(f"crash: {_names(copy.life.places)}")
 
     def _perhaps_returned(self, copy: Copy, place: Place) -> None:
@@ -728,15 +739,17 @@ class NamedOracle:
             if life.expires_low <= self.latest:
                 places = places | {self._end_of(home)}
                 copy.excused = True
+            if copy.doomed:
+                places = places | {self._end_of(home)}
             if home.trims and home.rules.overflow == "dead-letter":
                 places = places | {self._end_of(home)}
             for hold in copy.open_holds():
                 most = home.rules.max_deliveries
-                if most and hold.deadline <= self.now and life.high + 1 + home.unseen - copy.unseen >= most:
+                if most and hold.deadline <= self.now and life.high + 1 + copy.unseen_in(home) >= most:
                     places = places | {self._end_of(home)}
                     copy.excused = True
-            if home.rules.max_deliveries and home.unseen > copy.unseen:
-                if life.high + home.unseen - copy.unseen >= home.rules.max_deliveries:
+            if home.rules.max_deliveries and copy.unseen_in(home):
+                if life.high + copy.unseen_in(home) >= home.rules.max_deliveries:
                     places = places | {self._end_of(home)}
                     copy.excused = True
         if any(place.rules.max_messages < 1_000_000 for place in places if place is not home):

@@ -14,6 +14,7 @@ from .found import Found
 from .hooks import SimulatedHooks
 from .named_actors import Queues
 from .oracle import Account, Oracle
+from .service_actors import Services
 from .weather import Weather
 from .world import World
 
@@ -23,7 +24,7 @@ STRIDE = 1_000_003
 FACTORIES: list[Callable[["Run"], list[Any]]] = [
     clients,
     lambda run: [Weather(run)],
-    lambda run: [Queues(run)],
+    lambda run: [Queues(run), Services(run)],
 ]
 """Make the actors of a run, in this order."""
 
