@@ -190,10 +190,12 @@ class Books:
 
     def _gone_asked(self, queue: str) -> None:
         self.queues[queue] = None
-        self.entries.pop(queue, None)
+        for entry in self.entries[queue].values():
+            entry.there = None
 
     def _gone_done(self, queue: str) -> None:
         self.queues[queue] = False
+        del self.entries[queue]
 
     def _put_asked(self, queue: str, ids: list[str]) -> None:
         self.entries.setdefault(queue, {}).update({id: Entry() for id in ids})

@@ -151,6 +151,19 @@ class Publisher(Peer):
         """Publish until it is enough."""
         await self.while_up(self._talk)
 
+    async def leave_some(self) -> None:
+        """Publish what nobody is there to take."""
+        for _ in range(5):
+            await self.while_up(self._publish_one)
+
+    async def _publish_one(self, client: Client) -> bool:
+        self.repeat(client)
+        if not self.unfinished:
+            await self.publish(client, f"t/{self.name}")
+        while self.unfinished:
+            await self.answered(client, await received(client))
+        return True
+
     def repeat(self, client: Client) -> None:
         """Send again what is not finished."""
         for id, sent in self.unfinished.items():
@@ -179,8 +192,11 @@ class Publisher(Peer):
         random = self.random
         retain = not topic and random.random() < 0.15
         size = 0 if retain and random.random() < 0.3 else random.choice(SIZES)
-        topic = topic or (f"retained/{self.name}/{random.randrange(4)}" if retain else f"t/{self.name}")
-        sent = Published(f"{self.name}-{next(self._numbers)}", random.choice((1, 2)), topic, retain, size)
+        qos = random.choice((1, 2))
+        # Of one QoS for each topic: a repeated QoS 1 message may come after a QoS 2 message that followed it at first.
+        retained = f"retained/{self.name}/{qos}{random.randrange(2)}"
+        topic = topic or (retained if retain else f"t/{self.name}")
+        sent = Published(f"{self.name}-{next(self._numbers)}", qos, topic, retain, size)
         # Few identifiers, so that they are soon used again.
         self._last_id = self._last_id % 50 + 1
         while self._last_id in self.unfinished:

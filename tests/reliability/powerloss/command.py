@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.reliability.ledger import Stopwatch
 from tests.reliability.powerloss.examining import Verdict, replay, verdicts, work
 from tests.reliability.powerloss.images import ImageId, plan
-from tests.reliability.powerloss.recording import Recording, record, why_not
+from tests.reliability.powerloss.recording import FSYNC, INTERVAL, Recording, record, why_not
 
 PER_RECORDING = 1500
 """Images of one recording, at the most."""
@@ -32,7 +32,7 @@ def main(argv: list[str]) -> int:
     """Run the checker. 0 if no promise was broken, 1 if one was, 2 if nothing can be recorded here."""
     options = _parser().parse_args(argv)
     if options.examine is not None:
-        work(options.keep, list(map(ImageId.of, sys.stdin.read().split())), options.examine, options.served)
+        work(options.keep, list(map(ImageId.of, sys.stdin.readline().split())), options.examine, options.served)
         return 0
     if options.replay is not None:
         return _replay(options)
@@ -75,8 +75,10 @@ def run(seed: int, images: int, publishes: int, served: int, keep: Path | None, 
     number = 0
     while images > 0 and len(results.failures) < MOST_FAILURES:
         place = _place(keep, seed + number)
-        recording = record(place, seed + number, publishes, skip)
-        results.counts.update({"recordings": 1, **recording.counts()})
+        # Every fourth one is about the weaker promise.
+        durability = INTERVAL if number % 4 == 3 else FSYNC
+        recording = record(place, seed + number, publishes, skip, durability)
+        results.counts.update({f"recordings with durability {durability}": 1, **recording.counts()})
         count = min(images, PER_RECORDING)
         failed = _examine(recording, plan(recording.records, seed + number, count), served, results)
         if keep is None and not failed:

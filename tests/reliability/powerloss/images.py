@@ -11,6 +11,7 @@ from typing import Final
 
 from tests.reliability.powerloss.disk import Change, Disk, File, Resize, Write, apply, enter, parent
 from tests.reliability.powerloss.log import Operation, Record
+from tests.reliability.powerloss.places import DATA_FILE
 
 PAGE: Final = 4096
 ROOTS: Final = 2 * PAGE
@@ -41,7 +42,7 @@ class ImageId:
 @dataclass(frozen=True)
 class Image:
     """A disk: its directories, and the content of its files. ``choice`` tells what of the pending is there; two images
-    of a cut with the same ``key`` are the same."""
+    of a cut with the same ``key`` have the same names and the same data file."""
 
     id: ImageId
     choice: str
@@ -81,11 +82,12 @@ def plan(records: list[Record], seed: int, count: int, start: int = 0, end: int 
 
 
 def _pending(records: list[Record]) -> Iterator[tuple[int, bool]]:
-    """By cut: whether anything is pending there."""
+    """By cut: whether names, or parts of the data file, are pending there."""
     disk = Disk()
     for number, record in enumerate(records, 1):
         disk.follow(record)
-        yield number, bool(disk.namings) or any(file.pending for file in disk.files.values())
+        inode = disk.live.get(DATA_FILE)
+        yield number, bool(disk.namings) or inode is not None and bool(disk.files[inode].pending)
 
 
 def image(disk: Disk, id: ImageId, seed: int) -> Image:
@@ -112,7 +114,8 @@ def image(disk: Disk, id: ImageId, seed: int) -> Image:
             choice = _Choice(file, random)
             content = choice.content(content)
             said.append(f"{path}: {choice.said}")
-            key.append(tuple(choice.key))
+            if path == DATA_FILE:
+                key.append(tuple(choice.key))
         files[path] = content
     directories = [path for path in there if there[path] in disk.directories]
     return Image(id, "; ".join(said) or "nothing was pending", directories, files, hash(tuple(key)))

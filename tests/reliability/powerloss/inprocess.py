@@ -3,11 +3,12 @@
 from collections import Counter
 from pathlib import Path
 
+from mombroker.core import Limits
 from mombroker.core.ports import Hooks
 from mombroker.model.errors import StoreError
 from mombroker.model.store import Damage
 from mombroker.model.unit import TABLE_PLUGIN
-from mombroker.mqtt import Publish
+from mombroker.mqtt import Publish, SubAck, Subscribe, SubscribeFilter
 from mombroker.wiring.plugin_state import SEPARATOR
 from mombroker_storage import LmdbStore
 from tests.core.world import FOREVER, Client, Policies, World
@@ -26,7 +27,8 @@ class DiskWorld(World):
         self.disk = LmdbStore(directory, map_size=MAP_SIZE)
         self.disk.on_damage(self._damaged)
         self._now = now
-        super().__init__(hooks=_hooks(), store=self.disk)  # type: ignore[arg-type]
+        # Wide enough for all at once.
+        super().__init__(Limits(sys_interval=0, max_inflight=10_000), _hooks(), store=self.disk)  # type: ignore[arg-type]
 
     def _begin(self) -> None:
         self.now = self._now
@@ -69,6 +71,7 @@ def look(place: Path, books: Books, now: float) -> Observed:
 
 
 def _look(world: DiskWorld, books: Books, seen: Observed) -> None:
+    """As much as can be is done at once: each commit waits for the store's thread."""
     seen.users = {key.partition(SEPARATOR)[2].decode() for key, _ in world.disk.items(TABLE_PLUGIN)}
     observer = world.client(OBSERVER)
     observer.connect()
@@ -76,11 +79,12 @@ def _look(world: DiskWorld, books: Books, seen: Observed) -> None:
     seen.retained = {got.topic: got.payload for got in observer.got if got.retain}
     observer.unsubscribe("retained/#")
     clients = {name: _remembering(world, books, name) for name in books.clients}
+    for client in clients.values():
+        client.connect(clean=False, run=False, **({"session_expiry": FOREVER} if client.version == 5 else {}))
+    world.run()
     for name, client in clients.items():
-        connack = client.connect(clean=False, **({"session_expiry": FOREVER} if client.version == 5 else {}))
-        assert connack is not None and connack.reason == 0, f"{name} was refused: {connack}"
-        seen.present[name] = connack.session_present
-    for name, client in clients.items():
+        assert client.connack is not None and client.connack.reason == 0, f"{name} was refused: {client.connack}"
+        seen.present[name] = client.connack.session_present
         seen.got[name] = [(got.payload, got.qos) for got in client.got]
         client.got.clear()
         for id in books.clients[name].unfinished:
@@ -88,8 +92,7 @@ def _look(world: DiskWorld, books: Books, seen: Observed) -> None:
             if reason is None or reason >= 0x80 and reason != 0x92:
                 seen.refused.append(f"{name} repeats {id}, and is told {reason}")
     _probe(world, books, seen, clients)
-    for queue in books.queues:
-        seen.queues[queue] = _drained(world, queue)
+    _drain(world, books, seen)
 
 
 def _remembering(world: World, books: Books, name: str) -> Client:
@@ -106,32 +109,38 @@ def _remembering(world: World, books: Books, name: str) -> Client:
 
 
 def _probe(world: World, books: Books, seen: Observed, clients: dict[str, Client]) -> None:
-    """Publish to everybody with QoS 2, under an identifier that was in use and is free: it must not be taken for it."""
-    publishers = [name for name, client in books.clients.items() if client.finished_ids and client.session]
-    for topic in probe_topics(books):
-        if publishers:
-            name = publishers[0]
-            sender = clients[name]
-            id = next(iter(reversed(books.clients[name].finished_ids)))
+    """Publish to everybody with QoS 2, at first under identifiers that were in use and are free: no message may be
+    taken for the one that had its identifier before."""
+    topics = probe_topics(books)
+    free = [
+        (clients[name], id)
+        for name, client in books.clients.items()
+        if client.session
+        for id in reversed(client.finished_ids)
+    ]
+    for topic in topics:
+        sender, id = free.pop() if free else (world.clients[0], 0)
+        if id:
             sender.next_id = id - 1
-        else:
-            sender = world.clients[0]
-        sender.publish(topic, b"", qos=2)
+        sender.publish(topic, b"", qos=2, run=False)
+    world.run()
+    for topic in topics:
         seen.probes[topic] = Counter(
             {name: sum(got.topic == topic for got in its.got) for name, its in clients.items()}
         )
-        for client in clients.values():
-            client.got.clear()
 
 
-def _drained(world: World, queue: str) -> list[tuple[str, int]] | None:
-    """Everything in a queue; None if there is no such queue."""
-    consumer = world.client(f"drains {queue}")
-    consumer.connect()
-    if consumer.subscribe(f"$queue/{queue}", qos=1) != [1]:
-        return None
-    found = []
-    for got in consumer.got:
-        told = dict(got.properties.user or ())
-        found.append((told["mom-id"], int(told.get("mom-deliveries", "1"))))
-    return found
+def _drain(world: World, books: Books, seen: Observed) -> None:
+    """Take everything out of the queues."""
+    consumers = {queue: world.client(f"drains {queue}") for queue in books.queues}
+    for consumer in consumers.values():
+        consumer.connect(run=False)
+    world.run()
+    for queue, consumer in consumers.items():
+        consumer.send(Subscribe(1, [SubscribeFilter(f"$queue/{queue}", 1)]), run=False)
+    world.run()
+    for queue, consumer in consumers.items():
+        [suback] = [packet for packet in consumer.inbox if isinstance(packet, SubAck)]
+        told = [dict(got.properties.user or ()) for got in consumer.got]
+        found = [(one["mom-id"], int(one.get("mom-deliveries", "1"))) for one in told]
+        seen.queues[queue] = found if suback.reasons == [1] else None

@@ -17,9 +17,11 @@ from tests.processes.server import Server
 from tests.reliability.powerloss.clients import Passing, Place, Publisher, Subscriber
 from tests.reliability.powerloss.disk import Disk
 from tests.reliability.powerloss.log import Marker, Operation, Record, read
-from tests.reliability.powerloss.places import DATA, MAP_SIZE
+from tests.reliability.powerloss.places import DATA, DATA_FILE, MAP_SIZE
 from tests.reliability.powerloss.users_of_queues import QueueUser
 
+FSYNC = "fsync"
+INTERVAL = "interval"
 LIMIT = 240.0
 """Seconds; only a broken broker needs them."""
 
@@ -41,12 +43,13 @@ class Recording:
     records: list[Record]
     seed: int
     now: float
+    durability: str = FSYNC
 
     @staticmethod
     def load(place: Path) -> "Recording":
         """One that was kept."""
         about = json.loads((place / "about.json").read_text())
-        return Recording(place, read(place / "log"), about["seed"], about["now"])
+        return Recording(place, read(place / "log"), about["seed"], about["now"], about["durability"])
 
     @property
     def disk(self) -> Path:
@@ -57,7 +60,7 @@ class Recording:
         """Fail unless the log alone gives what is in the files, byte for byte: then nothing was missed."""
         unlike = self.differences()
         assert not unlike, f"what was recorded is not what is there: {unlike}"
-        assert f"{DATA}/data.mdb" in self.followed(), "the data file was written through a map: that cannot be followed"
+        assert DATA_FILE in self.followed(), "the data file was written through a map: that cannot be followed"
 
     def followed(self) -> dict[str, bytes]:
         """By path: what the log says that is in each file, but for those that were written through a map."""
@@ -102,28 +105,29 @@ def watching(place: Path) -> dict[str, str]:
     return {"LD_PRELOAD": str(compiled(place)), "POWERLOSS_DIR": str(disk), "POWERLOSS_LOG": str(place / "log")}
 
 
-def record(place: Path, seed: int, publishes: int, skip: str | None = None) -> Recording:
+def record(place: Path, seed: int, publishes: int, skip: str | None = None, durability: str = FSYNC) -> Recording:
     """Run a broker in ``place`` (a directory, empty) until clients have published so much, and return what it did.
 
     ``skip`` has it lie about syncs, as ``record.c`` says.
     """
     now = time.time()
-    (place / "about.json").write_text(json.dumps({"seed": seed, "now": now}))
+    (place / "about.json").write_text(json.dumps({"seed": seed, "now": now, "durability": durability}))
     variables = watching(place)
     disk = Path(variables["POWERLOSS_DIR"])
     if skip is not None:
         variables["POWERLOSS_SKIP"] = skip
     url = f"lmdb:{disk / DATA}?map_size={MAP_SIZE}"
     config = f'[storage]\nurl = "{url}"\n'
-    with Server(place, config=config, env=variables) as server, Marker(place / "log") as marker:
-        asyncio.run(_with_clients(server, marker, Random(f"recording {seed}"), publishes, variables))
+    options = ["--durability", durability]
+    with Server(place, *options, config=config, env=variables) as server, Marker(place / "log") as marker:
+        asyncio.run(_with_clients(server, marker, Random(f"recording {seed}"), publishes, variables, durability))
     recording = Recording.load(place)
     recording.check()
     return recording
 
 
 async def _with_clients(
-    server: Server, marker: Marker, random: Random, publishes: int, variables: Mapping[str, str]
+    server: Server, marker: Marker, random: Random, publishes: int, variables: Mapping[str, str], durability: str
 ) -> None:
     place = Place(publishes)
     async with asyncio.timeout(LIMIT):
@@ -132,12 +136,15 @@ async def _with_clients(
         subscribers = _subscribers(place, marker, random)
         for subscriber in subscribers:
             await subscriber.begin()
+        publishers = _publishers(place, marker, random)
         async with asyncio.TaskGroup() as group:
-            for work in (*subscribers, *_others(place, marker, random)):
+            for work in (*subscribers, *publishers, QueueUser(place, marker, _own(random))):
                 group.create_task(work.run())
             group.create_task(_passing(place, marker, random))
             group.create_task(_restarted(server, place))
-            group.create_task(_users(server, place, marker, variables))
+            if durability == FSYNC:
+                group.create_task(_users(server, place, marker, variables))
+        await publishers[0].leave_some()
         code = await asyncio.to_thread(server.stop)
         assert code == 0, server.text
 
@@ -159,9 +166,8 @@ def _subscribers(place: Place, marker: Marker, random: Random) -> list[Subscribe
     ]
 
 
-def _others(place: Place, marker: Marker, random: Random) -> list[Publisher | QueueUser]:
-    publishers = [Publisher(name, version, place, marker, _own(random)) for name, version in (("one", 5), ("two", 4))]
-    return [*publishers, QueueUser(place, marker, _own(random))]
+def _publishers(place: Place, marker: Marker, random: Random) -> list[Publisher]:
+    return [Publisher(name, version, place, marker, _own(random)) for name, version in (("one", 5), ("two", 4))]
 
 
 async def _passing(place: Place, marker: Marker, random: Random) -> None:

@@ -41,7 +41,7 @@ class QueueUser:
 
     async def _work(self, mom: Mom) -> None:
         if self._waiting < BACKLOG:
-            await self._put(mom, QUEUE, self.random.randint(1, 8))
+            await self._put(mom, QUEUE, self.random.randint(2, 8))
         await self._take(mom)
         if self.random.random() < 0.1:
             await self._other_queue(mom)
@@ -62,7 +62,7 @@ class QueueUser:
 
     async def _take(self, mom: Mom) -> None:
         queue = mom.queue(QUEUE)
-        messages = await queue.pull(self.random.randint(1, 12), lease=LEASE)
+        messages = await queue.pull(self.random.randint(1, max(1, self._waiting // 2)), lease=LEASE)
         self.random.shuffle(messages)
         few = self.random.randint(0, len(messages) // 3)
         back, done = messages[:few], messages[few:]
