@@ -492,7 +492,9 @@ class Client:
         when the next broker starts, by that one's clock."""
         self.left_at = min(self.left_at, self.world.now)
         for will in self.wills:
-            will.witnesses = []  # when it is due now depends on what of its client's end was on disk
+            # When it is due now depends on what of its client's end was on disk.
+            will.witnesses = []
+            will.due = min(will.due, self.left_at + will.life)
 
     def _take_connack(self, packet: ConnAck) -> None:
         if packet.reason:
