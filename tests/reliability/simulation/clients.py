@@ -154,6 +154,9 @@ class Client:
             self._begin_anew()
             self.must_clean = True
         self.wants = {"clean": clean, "lasting": lasting}
+        for will in self.wills:
+            if will.armed:
+                will.witnesses = []  # if this CONNECT comes in time, it will not be published
         if not lasting:
             self.may_be_gone = True
         self._send_connect(rng, clean, lasting, settling)
