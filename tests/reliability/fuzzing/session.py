@@ -285,8 +285,9 @@ class Script:
         self.pair.look()
         if self.world.lazy_interval:
             # What is acknowledged before it is on disk may be lost in a crash; an orderly end waits for the disk.
-            self.world.hold_commits = self.world.hold_reads = self.world.full = False
-            self.pass_time(2.0)
+            if self.world.hold_commits or self.world.hold_reads or self.world.full:
+                self.world.hold_commits = self.world.hold_reads = self.world.full = False
+                self.pass_time(2.0)
             self.world.restart()
         else:
             self.world.crash(after_write=self.choices.flag())
