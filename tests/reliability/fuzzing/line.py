@@ -141,6 +141,8 @@ class Line:
 
     def check_end(self) -> None:
         """A client of MQTT 5 that was let in is told why the broker closes, whatever it did."""
+        if self.wire.sent and self.connection is not None:
+            self._read()
         if not self.wire.closed or self.connection is None or not self.seen or self.connection.version != V5:
             return
         first = self.seen[0]

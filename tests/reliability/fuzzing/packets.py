@@ -59,6 +59,14 @@ TOPICS = (
     "#",
     "",
     "1/2/3/4/5/6/7/8/9/10",
+    "$service/calc/call/1",
+    "$service/calc/call/",
+    "$service/calc/answer/1",
+    "$service/calc/reply/x",
+    "$service/calc/reply/x/more",
+    "$service/calc/reply/x/error",
+    "$queue/jobs/x",
+    "$queue/",
 )
 FILTERS = (
     *TOPICS,
