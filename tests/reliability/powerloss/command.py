@@ -1,6 +1,7 @@
 """``python tests/reliability powerloss``: record, cut the power many times, look; or replay one image."""
 
 import argparse
+import math
 import shutil
 import sys
 import tempfile
@@ -14,7 +15,7 @@ from tests.reliability.powerloss.examining import Verdict, replay, verdicts, wor
 from tests.reliability.powerloss.images import ImageId, plan
 from tests.reliability.powerloss.recording import FSYNC, INTERVAL, Recording, record, why_not
 
-PER_RECORDING = 1500
+PER_RECORDING = 1000
 """Images of one recording, at the most."""
 MOST_FAILURES = 20
 """After so many nothing more is to be learnt."""
@@ -42,7 +43,7 @@ def main(argv: list[str]) -> int:
         return 2
     stopwatch = Stopwatch("powerloss", argv)
     began = time.monotonic()
-    results = run(options.seed, options.images, options.publishes, options.served, options.keep, options.skip)
+    results = run(options)
     seconds = time.monotonic() - began
     for name, count in results.counts.items():
         print(f"{count:9,} {name}")
@@ -56,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("powerloss", description=__doc__)
     parser.add_argument("--seed", type=int, default=1, help="chooses the traffic, the cuts, and what is left")
     parser.add_argument("--images", type=int, default=1000, help="how many disks to build and open")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="look at no more images after so long")
     parser.add_argument("--publishes", type=int, default=1200, help="how much each recording's clients publish")
     parser.add_argument("--served", type=int, default=250, metavar="N", help="every Nth image gets a whole process")
     parser.add_argument("--keep", type=Path, help="where to keep recordings; with --replay, the recording to replay")
@@ -69,21 +71,25 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def run(seed: int, images: int, publishes: int, served: int, keep: Path | None, skip: str | None = None) -> Results:
+def run(options: argparse.Namespace) -> Results:
     """Record as often as is needed for so many images, and look at them all. What failed is kept."""
     results = Results()
+    end = time.monotonic() + options.seconds
+    left = options.images
     number = 0
-    while images > 0 and len(results.failures) < MOST_FAILURES:
-        place = _place(keep, seed + number)
+    while left > 0 and len(results.failures) < MOST_FAILURES and time.monotonic() < end:
+        seed = options.seed + number
+        place = _place(options.keep, seed)
         # Every fourth one is about the weaker promise.
         durability = INTERVAL if number % 4 == 3 else FSYNC
-        recording = record(place, seed + number, publishes, skip, durability)
+        recording = record(place, seed, options.publishes, options.skip, durability)
         results.counts.update({f"recordings with durability {durability}": 1, **recording.counts()})
-        count = min(images, PER_RECORDING)
-        failed = _examine(recording, plan(recording.records, seed + number, count), served, results)
-        if keep is None and not failed:
+        count = min(left, PER_RECORDING)
+        ids = plan(recording.records, seed, count)
+        failed = _examine(recording, ids, options.served, results, end)
+        if options.keep is None and not failed:
             shutil.rmtree(place)
-        images -= count
+        left -= count
         number += 1
     return results
 
@@ -96,7 +102,8 @@ def _place(keep: Path | None, seed: int) -> Path:
     return place
 
 
-def _examine(recording: Recording, ids: list[ImageId], served: int, results: Results) -> bool:
+def _examine(recording: Recording, ids: list[ImageId], served: int, results: Results, end: float) -> bool:
+    """Whether any of the images failed."""
     failed = False
     for verdict in verdicts(recording, ids, served):
         results.counts["images"] += 1
@@ -106,8 +113,8 @@ def _examine(recording: Recording, ids: list[ImageId], served: int, results: Res
             failed = True
             results.failures.append(f"image {verdict.id} of recording {recording.seed}: {verdict.faults[0]}")
             _tell(recording, verdict)
-            if len(results.failures) >= MOST_FAILURES:
-                return True
+        if len(results.failures) >= MOST_FAILURES or time.monotonic() > end:
+            break
     return failed
 
 
