@@ -484,7 +484,9 @@ class Client:
         will.armed = True
         delay = min(will.life, self.expiry if self.account.lasting else 0)
         will.due = self.world.now + delay if delay else 0.0
-        certain = self.accepted and not self.leaving and not self.oracle.lossy and not self.config.may_reject()
+        # A will that waits for a hook is lost if the broker dies meanwhile.
+        certain = self.accepted and not self.leaving and not self.config.slow_hooks
+        certain = certain and not self.oracle.lossy and not self.config.may_reject()
         if told and certain and will.qos and not self.world.dying:
             will.witnesses = self.oracle.witnesses(will)
             if not delay:
