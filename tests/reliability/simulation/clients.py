@@ -154,6 +154,9 @@ class Client:
             self._begin_anew()
             self.must_clean = True
         self.wants = {"clean": clean, "lasting": lasting}
+        for will in self.wills:
+            if will.armed:
+                will.witnesses = []  # if this CONNECT comes in time, it will not be published
         if not lasting:
             self.may_be_gone = True
         self._send_connect(rng, clean, lasting, settling)
@@ -481,7 +484,9 @@ class Client:
         will.armed = True
         delay = min(will.life, self.expiry if self.account.lasting else 0)
         will.due = self.world.now + delay if delay else 0.0
-        certain = self.accepted and not self.leaving and not self.oracle.lossy and not self.config.may_reject()
+        # A will that waits for a hook is lost if the broker dies meanwhile.
+        certain = self.accepted and not self.leaving and not self.config.slow_hooks
+        certain = certain and not self.oracle.lossy and not self.config.may_reject()
         if told and certain and will.qos and not self.world.dying:
             will.witnesses = self.oracle.witnesses(will)
             if not delay:
@@ -492,7 +497,9 @@ class Client:
         when the next broker starts, by that one's clock."""
         self.left_at = min(self.left_at, self.world.now)
         for will in self.wills:
-            will.witnesses = []  # when it is due now depends on what of its client's end was on disk
+            # When it is due now depends on what of its client's end was on disk.
+            will.witnesses = []
+            will.due = min(will.due, self.left_at + will.life)
 
     def _take_connack(self, packet: ConnAck) -> None:
         if packet.reason:

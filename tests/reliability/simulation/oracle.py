@@ -148,6 +148,7 @@ class Account:
         self.copies: Counter[int] = Counter()
         self.fresh: Counter[int] = Counter()
         self.exact: Counter[int] = Counter()
+        self.plain: Counter[int] = Counter()
         self.done: set[int] = set()
         self.last: dict[tuple[str, str, int, int], int] = {}
         self.retained_owed: dict[tuple[Sub, str], set[int]] = {}
@@ -355,6 +356,7 @@ class Oracle:
         account.copies.clear()
         account.fresh.clear()
         account.exact.clear()
+        account.plain.clear()
         account.done.clear()
         account.last.clear()
         account.flagged.clear()
@@ -395,8 +397,7 @@ class Oracle:
             self._retained_delivery(account, sent, subs)
         elif not is_shared and not sent.retain:
             self._check_copies(account, sent, subs, qos, copies, dup)
-            if sent.sends == 1 or any(sub.qos and sub.granted <= sent.moment for sub in subs):
-                # What was sent again may have been taken the first time when nobody was subscribed.
+            if sent.sends == 1 or self._was_taken_for(account, sent, subs):
                 self._check_order(account, sent, qos, copies)
         if retain and not sent.retain:
             raise Found(f"{account.client_id} got {sent} as a retained message, and it is none")
@@ -460,13 +461,22 @@ class Oracle:
             account.exact[number] += 1
             if account.exact[number] > 1 and not (sent.tainted and not account.lasting):
                 raise Found(f"{account.client_id} got {sent} {copies} times, exactly once was promised")
-        if qos == 0 and copies > sent.sends and not (self.config.limits.queue_qos0 and self.config.crashes):
-            raise Found(f"{account.client_id} got {sent} {copies} times, it was sent {sent.sends} times")
+        if qos == 0:
+            account.plain[number] += 1
+            repeats = self.config.limits.queue_qos0 and self.config.crashes
+            if account.plain[number] > sent.sends and not repeats:
+                raise Found(f"{account.client_id} got {sent} {copies} times, it was sent {sent.sends} times")
         if qos == 1:
             if account.fresh[number] > sent.sends:
                 raise Found(f"{account.client_id} got {sent} again without DUP")
             if number in account.done and sent.sends == 1:
                 raise Found(f"{account.client_id} got {sent} again after it had acknowledged it for good")
+
+    def _was_taken_for(self, account: Account, sent: Sent, subs: list[Sub]) -> bool:
+        """Whether a message that was sent again was surely for this client when it was taken the first time."""
+        if f"client:{account.client_id}" in self.config.policies or self.config.may_reject():
+            return False
+        return any(sub.qos and sub.sure and sub.granted <= sent.moment for sub in subs)
 
     def _check_order(self, account: Account, sent: Sent, qos: int, copies: int) -> None:
         if copies > 1 or sent.tainted or sent.is_will:
