@@ -18,7 +18,7 @@ SHARED_FILTERS = ("$share/g/s/1", "$share/g/s/+", "$share/h/s/#", "$share/h/s/1"
 
 @dataclass(frozen=True)
 class Config:
-    """One world. Chances are of 1."""
+    """One world. Chances are of 1. ``named``: it may have named queues and services."""
 
     seed: int
     limits: Limits
@@ -36,6 +36,7 @@ class Config:
     goes_back: bool = False
     expiring: bool = False
     small_windows: bool = False
+    named: bool = True
 
     def may(self, client_id: str, action: str, resource: str) -> bool:
         """What the simulated hooks say of a right: always the same for the same question."""

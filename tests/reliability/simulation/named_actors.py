@@ -114,7 +114,7 @@ class Queues:
         self.run = run
         self.world = run.world
         self.oracle = NamedOracle()
-        self.names, self.rules = _queues_of(run.setup)
+        self.names, self.rules = _queues_of(run.setup) if run.config.named else ([], {})
         self.bindings = {name: run.setup.random() < 0.3 for name in self.names}
         self.sent: list[tuple[Place, Wanted]] = []
         self.out: dict[str, Lease] = {}

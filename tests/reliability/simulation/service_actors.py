@@ -148,7 +148,7 @@ class Services:
         self.run = run
         self.world = run.world
         self.oracle = ServiceOracle()
-        self.names = ["s0", "s1"][: run.setup.choice((0, 0, 1, 2))]
+        self.names = ["s0", "s1"][: run.setup.choice((0, 0, 1, 2)) if run.config.named else 0]
         self.workers: list[StreamWorker | MqttWorker] = []
         self.callers: list[tuple[Pending, Waits]] = []
         self.number = 0

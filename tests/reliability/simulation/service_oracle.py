@@ -102,8 +102,8 @@ class ServiceOracle:
     def given(self, number: int, worker: str, late: bool) -> None:
         """A worker has been given a request; ``late``: at some moment of the turn that ends now."""
         question = self._known(number)
-        if late and question.state != OPEN and question.state[0] == "failed":
-            return
+        if late and question.state != OPEN:
+            return  # it has ended in the same turn
         if OPEN not in [version for _, version in question.past[-1:]] or question.fate == "refused":
             raise Found(f"{worker} is given request {number}, which is {question.state}, {question.fate}")
         if question.deadline <= self.now:
