@@ -474,7 +474,7 @@ class Oracle:
 
     def _was_taken_for(self, account: Account, sent: Sent, subs: list[Sub]) -> bool:
         """Whether a message that was sent again was surely for this client when it was taken the first time."""
-        if f"client:{account.client_id}" in self.config.policies:
+        if f"client:{account.client_id}" in self.config.policies or self.config.may_reject():
             return False
         return any(sub.qos and sub.sure and sub.granted <= sent.moment for sub in subs)
 
