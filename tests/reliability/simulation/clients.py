@@ -107,6 +107,7 @@ class Client:
         self.decoder = Decoder(False, version)
         self.will: Sent | None = None
         self.wills: list[Sent] = []
+        self.goodbyes: list[Sent] = []
         self.packets = 0
 
     # -- what it does
@@ -444,7 +445,10 @@ class Client:
             self.oracle.forgotten(mark.sent)
         elif isinstance(mark, Goodbye) and mark.will is not None:
             will = mark.will
-            self.world.when_durable(lambda: self.oracle.forbid(will, "its client had said goodbye"))
+            self.oracle.forbid(will, "its client had said goodbye")
+            # If the broker dies before it has noted that, it does not know of it.
+            self.goodbyes.append(will)
+            self.world.when_durable(lambda: self.goodbyes.remove(will))
 
     def closed(self, link: Link) -> None:
         """A connection is over."""
@@ -496,6 +500,9 @@ class Client:
         """The broker has died: its links are closed already. A session that counted as connected ends its connection
         when the next broker starts, by that one's clock."""
         self.left_at = min(self.left_at, self.world.now)
+        for will in self.goodbyes:
+            will.banned = ""
+        self.goodbyes.clear()
         for will in self.wills:
             # When it is due now depends on what of its client's end was on disk.
             will.witnesses = []
@@ -566,7 +573,7 @@ class Client:
             topic = self.aliases_in[given.topic_alias]
         name = topic.decode()
         if name[0] == "$":
-            return
+            raise Found(f"{self.client_id} got a message of {name}, which none of its filters may match")
         payload = packet.payload()
         number = int(payload[: payload.index(b"|")]) if payload else 0
         qos = int(packet.qos)

@@ -38,6 +38,8 @@ class Run:
         self.config = config or configuration(seed, self.setup)
         self.hooks = SimulatedHooks(self.config)
         self.world = World(self.config.limits, self.hooks, self.config.lazy_interval, disk)
+        # A store may give less of a queue than it was asked for: so a short backlog takes many reads, too.
+        self.world.page_records = Random(f"pages {seed}").choice((1, 3, 20, 1024))
         self.world.questions = self.hooks.later
         self.oracle = Oracle(self.config, lambda: self.world.moment)
         self.actors: list[Actor] = []

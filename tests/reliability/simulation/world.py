@@ -144,6 +144,7 @@ class World(Outside):
         self.fail_next: bool | None = None
         self.dying = False
         self.acks_early = False
+        self.page_records = 1024
         self._begin()
 
     def _begin(self) -> None:
@@ -180,7 +181,7 @@ class World(Outside):
             self.engine.committed(None)
 
     def read(self, queue: Queue, first: int, max_records: int, max_bytes: int) -> None:
-        page = self.disk.page(queue.id, first, max_records, max_bytes)
+        page = self.disk.page(queue.id, first, min(max_records, self.page_records), max_bytes)
         committed = queue.committed
         engine = self.engine
         self.reads.append(lambda: engine.page_loaded(queue, page, committed))
