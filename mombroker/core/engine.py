@@ -386,9 +386,8 @@ class Engine:
         if session.inflight.get(ref.packet_id) is not ref or session.ended or ref.message is not NO_MESSAGE:
             return
         if not page.records or page.records[0].position != ref.position:
-            del session.inflight[ref.packet_id]
-            self.barrier.touch_session(session)
-            session.credit_returned(ref)
+            session.let_go(ref)
+            self.wake()
             return
         ref.message = message_from_body(page.records[0].body)
         ref.message.body_id = page.records[0].body_id

@@ -268,6 +268,14 @@ class Session(Consumer):
                 barrier.touch_session(self)
         barrier.ack(connection, PUBREL, packet_id, 0, self.durable)
 
+    def let_go(self, ref: Ref) -> None:
+        """A leased message is gone. The client may have it, and keeps the identifier until that is released."""
+        self.inflight[ref.packet_id] = released_ref(ref.queue, ref.position, ref.packet_id)
+        barrier = self.engine.barrier
+        barrier.touch_session(self)
+        if self.connection is not None:
+            barrier.ack(self.connection, PUBREL, ref.packet_id, 0, self.durable)
+
     def _touch_lease(self, ref: Ref) -> None:
         if self.durable and ref.queue is not self.queue:
             self.engine.barrier.touch_session(self)

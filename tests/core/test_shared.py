@@ -300,6 +300,24 @@ def test_the_identifier_of_what_the_last_member_had_is_released_after_a_crash() 
     assert not world.engine.sessions["a"].inflight
 
 
+def test_the_identifier_of_what_a_former_member_had_is_released_when_the_group_goes_after_a_crash() -> None:
+    world = World()
+    client, other = member(world, "a"), member(world, "b")
+    client.auto = False
+    publisher = publisher_of(world)
+    for text in ("one", "two"):
+        publisher.publish("t/x", text, 2)
+    (had,) = client.publishes()
+    client.unsubscribe(FILTER)
+    world.crash()
+    back(other)
+    other.unsubscribe(FILTER)
+    client.auto = True
+    back(client)
+    assert client.acks(PUBREL) == [had.packet_id]
+    assert not world.engine.sessions["a"].inflight
+
+
 def test_what_a_former_member_has_is_not_taken_back_when_the_disk_is_full() -> None:
     world = World()
     leaving = member(world, "a", qos=1)
