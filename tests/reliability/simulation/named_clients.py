@@ -117,6 +117,7 @@ class Consumer:
         return self.wire is None or self.wire.closed
 
     def _subscribe(self, rng: Random) -> None:
+        self.queues.enter()
         if not self.lasting or self.queues.oracle.place(self.name) is None:
             found = self.queues.queue(rng, dead=False)
             if found is None:
