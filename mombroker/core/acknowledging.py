@@ -22,8 +22,8 @@ def acknowledge(
     durable = barrier.unit.ops != ops
     if packet.qos == 2:
         if session.inbound is None:
-            session.inbound = set()
-        session.inbound.add(packet.packet_id)
+            session.inbound = {}
+        session.inbound[packet.packet_id] = barrier.number
         if session.durable:
             barrier.touch_session(session)
             durable = True

@@ -54,9 +54,10 @@ def refuse_all(engine: "Engine", error: StoreFull) -> None:
     if not engine.barrier.full:
         engine.log.error("the store is full: publishes are refused until there is room", error=str(error))
     waiting = engine.barrier.refused()
+    unit = engine.barrier.committed
     for connection, codes in waiting.acks:
         for code in codes:
-            _refuse(engine, connection, code)
+            _refuse(engine, connection, code, unit)
     for outcome in waiting.outcomes:
         if not outcome.carried:
             outcome.refused()
@@ -76,7 +77,7 @@ def _put_back(engine: "Engine", topic: str, before: Message | None) -> None:
             engine.timers.add(before.expires_at, RETAINED_EXPIRY, topic)
 
 
-def _refuse(engine: "Engine", connection: Connection, code: int) -> None:
+def _refuse(engine: "Engine", connection: Connection, code: int, unit: int) -> None:
     packet_type = code >> 24
     packet_id = code & 0xFFFF
     reason = (code >> 16) & 0xFF
@@ -88,7 +89,11 @@ def _refuse(engine: "Engine", connection: Connection, code: int) -> None:
         return
     session = connection.session
     if packet_type == PUBREC and session is not None and session.inbound is not None:
-        session.inbound.discard(packet_id)
+        if session.inbound.get(packet_id, unit) < unit:
+            # Sent again: the message is on disk, from an earlier unit, and must not be taken a second time.
+            engine.barrier.ack(connection, packet_type, packet_id, reason, True)
+            return
+        session.inbound.pop(packet_id, None)
     engine.statistics.publishes_dropped += 1
     if connection.version == V5:
         connection.send_ack(packet_type << 24 | QUOTA_EXCEEDED << 16 | packet_id)

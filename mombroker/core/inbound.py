@@ -148,7 +148,7 @@ def _release(engine: "Engine", connection: Connection, session: Session, packet_
         reason = PACKET_IDENTIFIER_NOT_FOUND if connection.version == V5 else 0
         barrier.ack(connection, PUBCOMP, packet_id, reason, False)
         return
-    inbound.discard(packet_id)
+    del inbound[packet_id]
     if connection.quota_used > 0:
         connection.quota_used -= 1
     if session.durable:

@@ -30,7 +30,10 @@ NEVER: Final = 0xFFFFFFFF
 
 
 class Session(Consumer):
-    """``durable`` sessions outlive their connection; their state survives a restart. Times are Unix seconds."""
+    """``durable`` sessions outlive their connection; their state survives a restart. Times are Unix seconds.
+
+    ``inbound`` has the identifiers of QoS 2 publishes that are not released yet, and the unit each was taken in.
+    """
 
     __slots__ = (
         "engine",
@@ -67,7 +70,7 @@ class Session(Consumer):
         self.disconnected_at: float = 0.0
         self.subscriptions: dict[str, Binding] = {}
         self.groups: list[Source] | None = None
-        self.inbound: set[int] | None = None
+        self.inbound: dict[int, int] | None = None
         self.inflight: dict[int, Ref] = {}
         self.withheld: list[Ref] | None = None
         self.last_shared_id: int = 0

@@ -177,7 +177,7 @@ def _restore_subscription(
 def _restore_inflight(engine: "Engine", session: Session, value: bytes) -> None:
     record = inflight_from_record(value)
     if record.inbound:
-        session.inbound = set(record.inbound)
+        session.inbound = dict.fromkeys(record.inbound, 0)
     for packet_id in record.released:
         session.inflight[packet_id] = released_ref(session.queue, 0, packet_id)
     for packet_id, released, queue_id, position in record.leases:

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from mombroker.mqtt.packet_types import PUBREC
+
 from .world import FOREVER, Client, World
 
 
@@ -85,3 +87,39 @@ def test_a_qos_1_message_arrives_at_least_once_and_in_order_wherever_it_is_inter
         assert list(dict.fromkeys(arrived)) == ["a", "b", "c"], f"after {steps} steps"
         steps += 1
     assert steps > 10
+
+
+@pytest.mark.parametrize("version", [4, 5])
+@pytest.mark.conforms("MQTT-4.3.3-10")
+def test_a_message_that_is_sent_again_while_the_disk_is_full_is_not_taken_twice(version: int) -> None:
+    world = World()
+    publisher, other, subscriber, away = (world.client(name, version) for name in ("pub", "other", "sub", "away"))
+    for client in (publisher, other, subscriber, away):
+        connected(client)
+    world.run()
+    subscriber.subscribe("t", qos=2)
+    away.subscribe("u", qos=1)
+    away.cut()
+    world.hold_commits = True
+    publisher.publish("t", "once", 2)
+    publisher.cut()
+    while world.unit is not None:
+        world.commit_one()
+    connected(publisher)
+    world.run()
+    other.publish("u", "kept", 1)
+    world.commit_one()  # the CONNACK, and the publish comes again
+    assert publisher.connack is not None and not publisher.acks(PUBREC)
+    other.publish("u", "not kept", 1)
+    world.commit_one()
+    world.full = True
+    world.commit_one()
+    assert not publisher.acks(PUBREC)
+    world.full = False
+    world.commit_all()
+    world.advance(2)
+    publisher.cut()
+    connected(publisher)
+    world.run()
+    assert not publisher.unacked
+    assert subscriber.payloads() == ["once"]
