@@ -19,8 +19,9 @@ SECONDS = 600.0
 
 
 def options(folder: Path, kills: int, **given: object) -> Options:
-    """Those of a run with a seed that is new, or the one that is to be repeated."""
-    seed = os.environ.get("MOMBROKER_TORTURE_SEED") or secrets.token_hex(4)
+    """Those of a run with a fixed seed, a new one (``EXPLORE=1``), or the one that is to be repeated."""
+    chosen = secrets.token_hex(4) if os.environ.get("EXPLORE") else "1"
+    seed = os.environ.get("MOMBROKER_TORTURE_SEED") or chosen
     print(f"repeat with MOMBROKER_TORTURE_SEED={seed}")
     return Options(seed, kills, folder, **given)  # type: ignore[arg-type]
 
