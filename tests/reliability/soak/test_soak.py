@@ -100,7 +100,8 @@ def test_what_does_not_come_back_is_told(tmp_path: Path):
     with Subject(tmp_path) as subject:
         start = subject.settled()
         subject.ask("PUT", "/v1/queues/left-behind")
-        assert subject.back_to(start, patience=0.5) == ["queues did not come back within 0 s: 0 before, 1 after"]
+        # The connection that the queue was asked for over may not have gone yet, and is told of then, too.
+        assert "queues did not come back within 0 s: 0 before, 1 after" in subject.back_to(start, patience=0.5)
 
 
 def test_a_pair_whose_broker_dies_has_failed(tmp_path: Path):
