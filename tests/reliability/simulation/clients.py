@@ -460,9 +460,10 @@ class Client:
 
     def _leave(self, told: bool = True) -> None:
         """The connection is over. ``told``: the broker knows."""
+        link = self.link
         self.link = None
         if self.accepted:
-            self.left_at = self.world.now
+            self.left_at = link.ended_at if link is not None and link.closing else self.world.now
             if not self.account.lasting:
                 self._begin_anew()
                 self.ended = True
