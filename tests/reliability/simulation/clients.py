@@ -661,7 +661,7 @@ class Client:
             self.world.cut(link)
         if not round and self.link is None and not self.oracle.lossy:
             for will in self.wills:
-                if will.armed and will.due and will.due <= self.world.latest:
+                if will.armed and will.due and will.due <= self.world.now:
                     self.oracle.owe_will(will)
         self.prompt = True
         if self.link is not None:
