@@ -92,6 +92,10 @@ class Session(Consumer):
                 return
             self.pump(queue)
             return
+        if qos == 0:
+            queue.push(ref)
+            self.pump(queue)
+            return
         if after > self.engine.barrier.committed or not self.has_credit():
             queue.push(ref)
             if after > self.engine.barrier.committed:

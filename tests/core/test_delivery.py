@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 
 from mombroker.core import Limits
+from mombroker.model.queues import Overflow, QueuePolicy
 from mombroker.mqtt import Ack, Publish
 from mombroker.mqtt.packet_types import PUBACK, PUBCOMP, PUBREC, PUBREL
 
-from .world import FOREVER, Client, World
+from .world import FOREVER, Client, Policies, World
 
 
 def pair(world: World, version: int = 5, qos: int = 2, **fields: Any) -> tuple[Client, Client]:
@@ -346,3 +347,16 @@ def test_a_read_that_ends_after_its_client_has_gone_leaves_nothing_in_memory() -
     assert world.refs_in_memory() == 0
     again(subscriber)
     assert subscriber.payloads() == ["0", "1", "2"]
+
+
+def test_qos_0_that_takes_the_place_of_what_waited_takes_no_credit() -> None:
+    hooks = Policies()
+    hooks.policies["client:sub"] = QueuePolicy(max_messages=1, overflow=Overflow.DROP_OLDEST)
+    world = World(Limits(sys_interval=0, queue_qos0=True), hooks)
+    publisher, subscriber = pair(world, receive_maximum=1)
+    world.hold_commits = True
+    publisher.publish("t/x", "dropped", 2)
+    publisher.publish("t/x", "plain", 0)
+    world.commit_all()
+    publisher.publish("t/x", "next", 1)
+    assert subscriber.payloads() == ["plain", "next"]

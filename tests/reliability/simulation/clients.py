@@ -464,9 +464,10 @@ class Client:
 
     def _leave(self, told: bool = True) -> None:
         """The connection is over. ``told``: the broker knows."""
+        link = self.link
         self.link = None
         if self.accepted:
-            self.left_at = self.world.now
+            self.left_at = link.ended_at if link is not None and link.closing else self.world.now
             if not self.account.lasting:
                 self._begin_anew()
                 self.ended = True
@@ -667,7 +668,7 @@ class Client:
             self.world.cut(link)
         if not round and self.link is None and not self.oracle.lossy:
             for will in self.wills:
-                if will.armed and will.due and will.due <= self.world.latest:
+                if will.armed and will.due and will.due <= self.world.now:
                     self.oracle.owe_will(will)
         self.prompt = True
         if self.link is not None:

@@ -227,7 +227,9 @@ class Oracle:
     def refused(self, sent: Sent) -> None:
         """The publisher has got a refusal: the message can have no effect any more, but may have been retained."""
         self.counts["refused publishes"] += 1
-        sent.over = sent.dead = self.clock()
+        sent.over = self.clock()
+        if sent.sends == 1:
+            sent.dead = sent.over  # otherwise it may have been taken before
         sent.witnesses = []
 
     def forgotten(self, sent: Sent) -> None:

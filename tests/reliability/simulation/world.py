@@ -82,6 +82,7 @@ class Link(Transport):
         self.stuck = False
         self.closing = False
         self.over = False
+        self.ended_at = 0.0
         self.connection: Connection | None = None
 
     # -- the broker's side
@@ -100,10 +101,12 @@ class Link(Transport):
         self.paused = False
 
     def close(self) -> None:
+        if not self.closing:
+            self.ended_at = self.world.now
         self.closing = True
 
     def abort(self) -> None:
-        self.closing = True
+        self.close()
         self.outgoing.clear()
 
     # -- the client's side
@@ -430,7 +433,7 @@ class World(Outside):
         """Call back once everything that the broker has dealt with so far is on disk; never, if it dies before."""
         if self.dying:
             return
-        if self.engine.is_settled() and not self.full:
+        if self.engine.barrier.is_idle():
             told()
         else:
             self.marks.append(told)
