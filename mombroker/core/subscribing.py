@@ -291,7 +291,8 @@ def send_late_retained(connection: Connection) -> None:
     """Send retained messages of QoS 0 as fast as the client takes them: none is lost for being many.
 
     One that was replaced meanwhile is left out, since its successor may have been sent already; in the place of one
-    that the store had no room for comes the one before it, which is retained again.
+    that the store had no room for comes the one before it, which is retained again. Whoever has unsubscribed meanwhile
+    gets none any more (MQTT-3.10.4-2).
     """
     late = connection.late
     session = connection.session
@@ -305,6 +306,8 @@ def send_late_retained(connection: Connection) -> None:
             break
         message, binding = late[sent]
         sent += 1
+        if binding.filter not in session.subscriptions:
+            continue
         kept = engine.retained.get(message.topic)
         if kept is None or kept is not message and kept.published_at >= message.published_at:
             continue

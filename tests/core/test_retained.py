@@ -190,3 +190,19 @@ def test_retained_messages_agree_with_a_naive_model(changes: list[tuple[str, boo
         assert retained.get(topic) is model[topic]
         retained.remove(topic)
     assert retained._root.children is None
+
+
+@pytest.mark.conforms("MQTT-3.10.4-2")
+def test_what_is_retained_and_still_on_its_way_does_not_follow_the_end_of_the_subscription() -> None:
+    world = World()
+    publisher, subscriber = world.client("pub"), world.client("sub")
+    publisher.connect()
+    publisher.publish("t", "old", retain=True)
+    subscriber.connect()
+    subscriber.congest()
+    subscriber.subscribe("t", qos=0)
+    subscriber.unsubscribe("t")
+    subscriber.congest(False)
+    assert subscriber.payloads() == []
+    subscriber.subscribe("t", qos=0)
+    assert subscriber.payloads() == ["old"]
