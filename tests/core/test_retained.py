@@ -190,3 +190,23 @@ def test_retained_messages_agree_with_a_naive_model(changes: list[tuple[str, boo
         assert retained.get(topic) is model[topic]
         retained.remove(topic)
     assert retained._root.children is None
+
+
+def test_a_topic_that_two_clear_at_once_is_acknowledged_to_neither_before_it_is_on_disk() -> None:
+    world = World()
+    first, second, reader = world.client("a"), world.client("b"), world.client("c")
+    for client in (first, second):
+        client.connect()
+    first.publish("t", "old", 1, retain=True)
+    world.hold_commits = True
+    first.publish("t", "", 1, retain=True)
+    cleared = second.publish("t", "", 1, retain=True)
+    assert second.result(cleared) is None
+    world.commit_one()
+    world.commit_one()
+    assert second.result(cleared) is not None
+    world.crash()
+    world.commit_all()
+    reader.connect()
+    reader.subscribe("t")
+    assert reader.payloads() == []
