@@ -279,7 +279,8 @@ def retain(engine: "Engine", message: Message) -> None:
             engine.timers.add(message.expires_at, RETAINED_EXPIRY, message.topic)
         else:
             engine.timers.forget(RETAINED_EXPIRY, message.topic)
-    elif engine.retained.remove(message.topic):
+    elif engine.retained.remove(message.topic) or not engine.barrier.is_idle():
+        # Somebody else may have cleared it a moment ago, and that need not be on disk yet.
         engine.timers.forget(RETAINED_EXPIRY, message.topic)
         engine.barrier.unit.delete(TABLE_RETAINED, digest(message.topic))
 

@@ -206,3 +206,23 @@ def test_what_is_retained_and_still_on_its_way_does_not_follow_the_end_of_the_su
     assert subscriber.payloads() == []
     subscriber.subscribe("t", qos=0)
     assert subscriber.payloads() == ["old"]
+
+
+def test_a_topic_that_two_clear_at_once_is_acknowledged_to_neither_before_it_is_on_disk() -> None:
+    world = World()
+    first, second, reader = world.client("a"), world.client("b"), world.client("c")
+    for client in (first, second):
+        client.connect()
+    first.publish("t", "old", 1, retain=True)
+    world.hold_commits = True
+    first.publish("t", "", 1, retain=True)
+    cleared = second.publish("t", "", 1, retain=True)
+    assert second.result(cleared) is None
+    world.commit_one()
+    world.commit_one()
+    assert second.result(cleared) is not None
+    world.crash()
+    world.commit_all()
+    reader.connect()
+    reader.subscribe("t")
+    assert reader.payloads() == []

@@ -79,6 +79,7 @@ class Client:
         self.version = version
         self.link: Link | None = None
         self.old_links: list[Link] = []
+        self.doomed: list[Sent] = []
         self.connected = False
         self.accepted = False
         self.leaving = False
@@ -181,13 +182,20 @@ class Client:
         """The client starts a session of its own: what it knew of the old one is forgotten."""
         for will in self.wills:
             will.due = 0.0
-        for sent, _ in self.unacked.values():
-            self.oracle.forgotten(sent)
+        # What is on its way on a connection that was given up may still be taken.
+        self.doomed += [sent for sent, _ in self.unacked.values()]
+        self._forget_doomed()
         self.has_state = False
         self.unacked.clear()
         self.released.clear()
         self.received.clear()
         self.oracle.unsure(self.account)
+
+    def _forget_doomed(self) -> None:
+        if not self.old_links:
+            for sent in self.doomed:
+                self.oracle.forgotten(sent)
+            self.doomed.clear()
 
     def _send_connect(self, rng: Random, clean: bool, lasting: bool, settling: bool) -> None:
         given = Properties()
@@ -459,6 +467,7 @@ class Client:
         if link is not self.link:
             if link in self.old_links:
                 self.old_links.remove(link)
+                self._forget_doomed()
             return
         self._leave()
 
