@@ -122,7 +122,7 @@ FAULTS = (
         "taken.",
         Promise.ON_DISK,
         COMMITS,
-        "        session.inbound.discard(packet_id)\n",
+        "        session.inbound.pop(packet_id, None)\n",
         "        pass\n",
         first="tests/core/test_acknowledging.py",
     ),
