@@ -79,6 +79,7 @@ class Wire:
         self._chunks = 0
         self._waiting: deque[tuple[End, float, bytes]] = deque()
         self._carrying: asyncio.Task[None] | None = None
+        self._ending = False
 
     def made(self, end: End) -> None:
         """A socket is there. Nothing is read from the client's before the broker's is there as well."""
@@ -106,11 +107,16 @@ class Wire:
     def carry(self, end: End, data: bytes) -> None:
         """Bytes from one end to the other, in the way that is in force."""
         to = self.other(end)
-        if end in self._forgotten:
+        if end in self._forgotten or self._ending:
             return
         if self._cut_after is not None:
-            to.write(data[: self._cut_after])
-            self.cut(False)
+            self._ending = True
+            if self._carrying is None:
+                to.write(data[: self._cut_after])
+                self.cut(False)
+            else:
+                # Behind what is late: a stream may end anywhere, and does not change its order.
+                self._waiting.append((to, 0.0, data[: self._cut_after]))
         elif self._shape is not None and self._chunks > 0:
             self._chunks -= 1
             self._waiting += [(to, seconds, piece) for seconds, piece in self._shape(data)]
@@ -127,6 +133,8 @@ class Wire:
             await asyncio.sleep(seconds)
             to.write(piece)
         self._carrying = None
+        if self._ending:
+            self.cut(False)
 
     # -- what may be done to it
 
