@@ -20,7 +20,7 @@ from tests.reliability.simulation.shrink import shrink
 
 STEPS = 300
 FIXED = 300
-FRESH = 25
+FRESH = 10
 
 
 @pytest.mark.parametrize("first", range(1, FIXED, 50))
