@@ -6,7 +6,14 @@ from typing import TypeVar
 import click
 
 from mombroker_plugins.scram_verifiers import ITERATIONS, LEAST, MOST, verifier_of
-from mombroker_plugins.user_commands import Context, password_option, read_password, roles_option, shown, with_records
+from mombroker_plugins.user_commands import (
+    Context,
+    add_upkeep,
+    password_option,
+    read_password,
+    roles_option,
+    with_records,
+)
 from mombroker_plugins.user_records import UserRecords, check_name, check_roles
 
 T = TypeVar("T")
@@ -59,31 +66,7 @@ def password(context: Context, name: str, iterations: int, password_stdin: bool)
     click.echo(f"changed the password of {name}")
 
 
-@scram.command()
-@click.argument("name")
-@roles_option
-@click.pass_obj
-def roles(context: Context, name: str, roles: tuple[str, ...]) -> None:
-    """Give a user these roles and no others."""
-    _with_records(context, lambda records: records.set_roles(name, roles))
-    click.echo(f"{name} has the roles {', '.join(roles)}" if roles else f"{name} has no roles")
-
-
-@scram.command()
-@click.argument("name")
-@click.pass_obj
-def remove(context: Context, name: str) -> None:
-    """Remove a user. Connections that are open stay open."""
-    _with_records(context, lambda records: records.remove(name))
-    click.echo(f"removed the user {name}")
-
-
-@scram.command("list")
-@click.pass_obj
-def list_users(context: Context) -> None:
-    """List the users, their roles and when they were added."""
-    for name, record in _with_records(context, lambda records: records.all()):
-        click.echo(shown(name, record))
+add_upkeep(scram, "scram", "mombroker scram")
 
 
 def _with_records(context: Context, work: Callable[[UserRecords], Awaitable[T]]) -> T:

@@ -18,6 +18,7 @@ from mombroker_plugins.user_records import UserError, UserRecord, UserRecords, c
 
 T = TypeVar("T")
 PLUGIN = "users"
+COMMAND = "mombroker user"
 
 
 class Context(Protocol):
@@ -72,34 +73,38 @@ def password(context: Context, name: str, password_stdin: bool) -> None:
     click.echo(f"changed the password of {name}")
 
 
-@user.command()
-@click.argument("name")
-@roles_option
-@click.pass_obj
-def roles(context: Context, name: str, roles: tuple[str, ...]) -> None:
-    """Give a user these roles and no others."""
-    _with_records(context, lambda records: records.set_roles(name, roles))
-    click.echo(f"{name} has the roles {', '.join(roles)}" if roles else f"{name} has no roles")
+def add_upkeep(group: click.Group, plugin: str, command: str) -> None:
+    """Add what is the same for the users of every plugin that keeps some, however it keeps their passwords."""
+
+    @group.command()
+    @click.argument("name")
+    @roles_option
+    @click.pass_obj
+    def roles(context: Context, name: str, roles: tuple[str, ...]) -> None:
+        """Give a user these roles and no others."""
+        with_records(context, plugin, command, lambda records: records.set_roles(name, roles))
+        click.echo(f"{name} has the roles {', '.join(roles)}" if roles else f"{name} has no roles")
+
+    @group.command()
+    @click.argument("name")
+    @click.pass_obj
+    def remove(context: Context, name: str) -> None:
+        """Remove a user. Connections that are open stay open."""
+        with_records(context, plugin, command, lambda records: records.remove(name))
+        click.echo(f"removed the user {name}")
+
+    @group.command("list")
+    @click.pass_obj
+    def list_users(context: Context) -> None:
+        """List the users, their roles and when they were added."""
+        for name, record in with_records(context, plugin, command, lambda records: records.all()):
+            click.echo(_shown(name, record))
 
 
-@user.command()
-@click.argument("name")
-@click.pass_obj
-def remove(context: Context, name: str) -> None:
-    """Remove a user. Connections that are open stay open."""
-    _with_records(context, lambda records: records.remove(name))
-    click.echo(f"removed the user {name}")
+add_upkeep(user, PLUGIN, COMMAND)
 
 
-@user.command("list")
-@click.pass_obj
-def list_users(context: Context) -> None:
-    """List the users, their roles and when they were added."""
-    for name, record in _with_records(context, lambda records: records.all()):
-        click.echo(shown(name, record))
-
-
-def shown(name: str, record: UserRecord | None) -> str:
+def _shown(name: str, record: UserRecord | None) -> str:
     """A user's line in a list."""
     if record is None:
         return f"{name}\t(damaged: remove the user and add it anew)"
@@ -108,7 +113,7 @@ def shown(name: str, record: UserRecord | None) -> str:
 
 
 def _with_records(context: Context, work: Callable[[UserRecords], Awaitable[T]]) -> T:
-    return with_records(context, PLUGIN, "mombroker user", work)
+    return with_records(context, PLUGIN, COMMAND, work)
 
 
 def with_records(context: Context, plugin: str, command: str, work: Callable[[UserRecords], Awaitable[T]]) -> T:
