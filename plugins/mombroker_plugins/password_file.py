@@ -4,12 +4,9 @@ The file is read again at the first login after it has changed. If it cannot be 
 users are those that were read last: a slip of the hand locks nobody out.
 """
 
-import asyncio
 import os
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
@@ -19,8 +16,8 @@ from mombroker.model.identity import Identity, Refusal
 from mombroker.model.reasons import BAD_USER_NAME_OR_PASSWORD
 from mombroker_plugins.password_lines import Hash, LineError, read_lines
 from mombroker_plugins.user_passwords import Recognised
+from mombroker_plugins.user_turns import PasswordThreads
 
-T = TypeVar("T")
 Role = Annotated[str, Meta(min_length=1)]
 Stamp = tuple[int, int, int]
 
@@ -65,12 +62,12 @@ class PasswordFile:
         self._settings = settings
         self._users = UsersOfFile(settings.path, context.log)
         self._recognised = Recognised(settings.remember_seconds)
-        self._threads = ThreadPoolExecutor(settings.max_concurrent, thread_name_prefix="mombroker-password")
+        self._threads = PasswordThreads(settings.max_concurrent)
 
     @hookimpl
     def mombroker_shutdown(self) -> None:
         """Nobody waits for a password any more."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
 
     @hookimpl
     async def mombroker_authenticate(self, request: ConnectRequest) -> Identity | Refusal | None:
@@ -79,30 +76,26 @@ class PasswordFile:
         if name is None:
             return None
         password = request.password or b""
-        users = await self._in_thread(self._users.now)
+        users = await self._threads.run(self._users.now, request.address)
         hash = users.get(name)
         if hash is None:
-            return await self._unknown(users, password)
+            return await self._unknown(users, password, request.address)
         if not self._recognised.knows(hash.text, password):
-            if not await self._in_thread(lambda: hash.matches(password)):
+            if not await self._threads.run(lambda: hash.matches(password), request.address):
                 return REFUSED
             self._recognised.remember(hash.text, password)
         settings = self._settings
         roles = frozenset((*settings.roles, *settings.user_roles.get(name, ())))
         return Identity(request.client_id, name, roles, request.address)
 
-    async def _unknown(self, users: dict[str, Hash], password: bytes) -> Refusal | None:
+    async def _unknown(self, users: dict[str, Hash], password: bytes, address: str) -> Refusal | None:
         """Turn down a name that is not in the file, no faster than a wrong password."""
         if self._settings.unknown_users == "pass":
             return None
         decoy = next(iter(users.values()), None)
         if decoy is not None:
-            await self._in_thread(lambda: decoy.matches(password))
+            await self._threads.run(lambda: decoy.matches(password), address)
         return REFUSED
-
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        # A client whose time budget is over is cancelled here, and its turn goes to the next one.
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
 
 class UsersOfFile:

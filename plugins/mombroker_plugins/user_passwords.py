@@ -6,21 +6,16 @@ out. A client that reconnects is recognised from memory for a while, by a keyed 
 nothing outside this process.
 """
 
-import asyncio
 import hashlib
 import hmac
 import secrets
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
 
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from mombroker_plugins.user_turns import Turns
-
-T = TypeVar("T")
+from mombroker_plugins.user_turns import PasswordThreads
 
 
 class Passwords:
@@ -28,21 +23,20 @@ class Passwords:
 
     def __init__(self, time_cost: int = 2, memory_kib: int = 19_456, parallelism: int = 1, threads: int = 2) -> None:
         self._hasher = PasswordHasher(time_cost, memory_kib, parallelism, type=Type.ID)
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="mombroker-password")
-        self._turns = Turns(threads)
+        self._threads = PasswordThreads(threads)
         self._decoy: str | None = None
 
     async def hash(self, password: bytes) -> str:
         """The hash of a new password."""
-        return await self._in_thread(lambda: self._hasher.hash(password))
+        return await self._threads.run(lambda: self._hasher.hash(password))
 
     async def matches(self, hash: str, password: bytes, address: str = "") -> bool:
         """Whether this is the password; not, if the hash cannot be read. ``address``: where somebody claims so."""
-        return await self._in_thread(lambda: self._matches(hash, password), address)
+        return await self._threads.run(lambda: self._matches(hash, password), address)
 
     async def matches_nobody(self, password: bytes, address: str = "") -> None:
         """Take as long as :meth:`matches` does, so that nobody learns from the time which users there are."""
-        await self._in_thread(lambda: self._matches(self.decoy(), password), address)
+        await self._threads.run(lambda: self._matches(self.decoy(), password), address)
 
     def decoy(self) -> str:
         """The hash of a password that nobody knows. Slow the first time."""
@@ -52,7 +46,7 @@ class Passwords:
 
     async def prepare(self) -> None:
         """Do what is slow the first time."""
-        await self._in_thread(self.decoy)
+        await self._threads.run(self.decoy)
 
     def is_outdated(self, hash: str) -> bool:
         """Whether a hash was made with other parameters than are set now."""
@@ -60,26 +54,13 @@ class Passwords:
 
     def close(self) -> None:
         """Give up what has not begun yet."""
-        self._turns.close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
 
     def _matches(self, hash: str, password: bytes) -> bool:
         try:
             return self._hasher.verify(hash, password)
         except (VerificationError, InvalidHashError):
             return False
-
-    async def _in_thread(self, work: Callable[[], T], address: str = "") -> T:
-        # A client whose time budget is over is cancelled here, and its turn goes to the next one.
-        await self._turns.take(address)
-        try:
-            done = asyncio.get_running_loop().run_in_executor(self._threads, work)
-        except BaseException:
-            self._turns.give()
-            raise
-        done.add_done_callback(lambda _: self._turns.give())
-        # What has begun goes on to its end, and takes its turn until then.
-        return await asyncio.shield(done)
 
 
 class Recognised:

@@ -6,6 +6,11 @@ First come, first served would let whoever asks most often keep all others out.
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class Turns:
@@ -51,3 +56,29 @@ class Turns:
             for turn in waiting:
                 turn.cancel()
         self._waiting.clear()
+
+
+class PasswordThreads:
+    """A few threads for the checking of passwords, which is slow. Places take turns at them. ``close`` it when done."""
+
+    def __init__(self, most: int) -> None:
+        self._threads = ThreadPoolExecutor(most, thread_name_prefix="mombroker-password")
+        self._turns = Turns(most)
+
+    async def run(self, work: Callable[[], T], source: str = "") -> T:
+        """What ``work`` returns, once there is a turn for somebody who asks from ``source``."""
+        # A client whose time budget is over is cancelled here, and its turn goes to the next one.
+        await self._turns.take(source)
+        try:
+            done = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except BaseException:
+            self._turns.give()
+            raise
+        done.add_done_callback(lambda _: self._turns.give())
+        # What has begun goes on to its end, and takes its turn until then.
+        return await asyncio.shield(done)
+
+    def close(self) -> None:
+        """Give up what has not begun yet."""
+        self._turns.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)

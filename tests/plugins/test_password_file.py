@@ -232,6 +232,29 @@ async def test_no_more_passwords_are_checked_at_a_time_than_is_set(plugin, conne
     assert max(most) == 2
 
 
+async def test_somebody_who_guesses_from_one_address_keeps_nobody_else_out(plugin, connect, monkeypatch):
+    checked = []
+    begun, go_on = threading.Event(), threading.Event()
+
+    def matches(self, password):
+        begun.set()
+        assert go_on.wait(60)
+        checked.append(password)
+        return password == b"correct"
+
+    monkeypatch.setattr(Hash, "matches", matches)
+    one = plugin(max_concurrent=1)
+    guesses = [asyncio.create_task(login(one, connect, "ada", b"guess %d" % number)) for number in range(50)]
+    assert await asyncio.to_thread(begun.wait, 60)
+    right = asyncio.create_task(login(one, connect, "ada", b"correct", "192.0.2.1"))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    go_on.set()
+    assert isinstance(await right, Identity)
+    assert checked.index(b"correct") <= 4
+    assert await asyncio.gather(*guesses) == [BAD_USER_NAME_OR_PASSWORD] * 50
+
+
 def test_nothing_of_a_hash_is_shown():
     assert repr(Hash("$7$5$salt$digest", 5, b"salt", b"digest")) == "Hash(iterations=5)"
 
